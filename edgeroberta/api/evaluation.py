@@ -144,6 +144,8 @@ def evaluate(
     threads: int = 1,
     output: str | os.PathLike[str] | None = None,
     keep_examples: bool = False,
+    swaps: str | Sequence[str] | None = None,
+    perturb: str | Sequence[str] | None = None,
     progress: Progress | None = None,
 ) -> EvaluationResult:
     """Measure a bundle against the baseline's answers, and ask its gate.
@@ -162,6 +164,10 @@ def evaluate(
         threads: Threads for one call.
         output: Folder for ``report.json``, ``report.md`` and ``report.html``, if they are to be written.
         keep_examples: Keep texts of the data whose answers changed in the report.
+        swaps: Lists of terms to swap in texts: ``gender``, ``names``, ``nationality``, ``religion``,
+            ``age``, or files that end in ``.toml``; those that the reference was asked if not given.
+        perturb: How to perturb texts: ``typos``, ``case``, ``punctuation``, ``width``; as the reference was
+            asked if not given.
         progress: Where to report; bars in a terminal or notebook if not given.
 
     Returns:
@@ -169,7 +175,8 @@ def evaluate(
 
     Raises:
         BundleError: It is not a bundle, is damaged, or carries no gate.
-        UsageError: There is no reference, or it is of other rows or labels.
+        UsageError: There is no reference, or it is of other rows or labels, or was not asked these
+            changed texts.
         UnavailableError: None of the engines is installed.
     """
     from edgeroberta.evaluation.recheck import VerifyRequest, recheck
@@ -186,6 +193,8 @@ def evaluate(
         threads=threads,
         keep_examples=keep_examples,
         metric=metric,
+        swaps=None if swaps is None else rows.several(swaps),
+        perturb=None if perturb is None else rows.several(perturb),
     )
     folder = None if output is None else Path(output)
     if folder is not None:
@@ -216,6 +225,8 @@ def reference(
     device: str = "auto",
     dtype: str = "float32",
     threads: int = 1,
+    swaps: str | Sequence[str] = (),
+    perturb: str | Sequence[str] = (),
     allow_pickle: bool = False,
 ) -> BaselineAnswers:
     """Store what the baseline answers, and how fast, to be used on another machine.
@@ -239,6 +250,8 @@ def reference(
         device: ``auto`` (a GPU where there is one), ``cpu`` or ``cuda``.
         dtype: Type it runs in: ``float32``, ``float16`` or ``bfloat16``.
         threads: Threads of the timed calls on a CPU.
+        swaps: Lists of terms to swap in texts and ask as well, as for :func:`evaluate`.
+        perturb: How to perturb texts and ask them as well.
         allow_pickle: Accept ``pytorch_model.bin`` where safetensors are missing.
 
     Returns:
@@ -251,6 +264,7 @@ def reference(
         UnavailableError: A package is missing.
     """
     require("compress", purpose="edgeroberta reference")
+    from edgeroberta.evaluation import changed_reference
     from edgeroberta.evaluation.baseline import BaselineOptions, make
 
     spec = rows.spec(
@@ -265,7 +279,8 @@ def reference(
         seed=seed,
     )
     assert spec is not None  # data is given
-    options = BaselineOptions(device=device, dtype=dtype, threads=threads)
+    changes = changed_reference.options(rows.several(swaps), rows.several(perturb), seed=seed)
+    options = BaselineOptions(device=device, dtype=dtype, threads=threads, changes=changes)
     return make(
         os.fspath(model),
         spec,

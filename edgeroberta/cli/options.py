@@ -101,6 +101,18 @@ EngineCache = Annotated[
         metavar="DIR", help="Folder in which OpenVINO may keep what it compiles, for the next start."
     ),
 ]
+Swaps = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LISTS",
+        help="Terms to swap in texts, with commas: gender, names, nationality, religion, age, or files that"
+        " end in .toml.",
+    ),
+]
+Perturb = Annotated[
+    str | None,
+    typer.Option(metavar="WAYS", help="How to perturb texts, with commas: typos, case, punctuation, width."),
+]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 # A budget in place of a recipe.

@@ -15,8 +15,11 @@ from edgeroberta.cli.options import (
     Label,
     LabelFormat,
     Metric,
+    Perturb,
+    Swaps,
     Text,
     TextPair,
+    names,
 )
 
 
@@ -48,6 +51,8 @@ def reference(
     device: Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu or cuda.")] = "auto",
     dtype: Annotated[str, typer.Option(help="Type it runs in: float32, float16 or bfloat16.")] = "float32",
     threads: Annotated[int, typer.Option(min=1, help="Threads of the timed calls on a CPU.")] = 1,
+    swaps: Swaps = None,
+    perturb: Perturb = None,
     allow_pickle: AllowPickle = False,
     json: Annotated[bool, typer.Option("--json", help="Print the reference as JSON.")] = False,
     debug: Debug = False,
@@ -71,6 +76,8 @@ def reference(
         device=device,
         dtype=dtype,
         threads=threads,
+        swaps=names(swaps) or (),
+        perturb=names(perturb) or (),
         allow_pickle=allow_pickle,
     )
     console.show(found, json=json)

@@ -9,7 +9,18 @@ import typer
 
 from edgeroberta import api
 from edgeroberta.cli import console
-from edgeroberta.cli.options import Debug, GateMetric, KeepExamples, Label, LabelFormat, Text, TextPair, names
+from edgeroberta.cli.options import (
+    Debug,
+    GateMetric,
+    KeepExamples,
+    Label,
+    LabelFormat,
+    Perturb,
+    Swaps,
+    Text,
+    TextPair,
+    names,
+)
 
 
 def verify(
@@ -37,6 +48,8 @@ def verify(
         Path | None, typer.Option("-o", "--output", help="Folder for report.json, report.md and report.html.")
     ] = None,
     keep_examples: KeepExamples = False,
+    swaps: Swaps = None,
+    perturb: Perturb = None,
     json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     debug: Debug = False,
 ) -> None:
@@ -55,6 +68,8 @@ def verify(
         threads=threads,
         output=output,
         keep_examples=keep_examples,
+        swaps=names(swaps),
+        perturb=names(perturb),
         progress=console.progress(),
     )
     console.show(result, json=json)

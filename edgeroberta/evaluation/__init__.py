@@ -17,9 +17,10 @@ from typing import Any
 from edgeroberta import metrics
 from edgeroberta.data import Rows, texts
 from edgeroberta.errors import DataError, UnavailableError
-from edgeroberta.evaluation import cascades, flips, soundness
+from edgeroberta.evaluation import cascades, changed_measuring, flips, soundness
 from edgeroberta.evaluation.baseline_store import BaselineAnswers
 from edgeroberta.evaluation.cascades import CascadeResult
+from edgeroberta.evaluation.changed_measuring import ChangeAsking
 from edgeroberta.evaluation.gate import PairedAnswers, apply_gate
 from edgeroberta.evaluation.invariance import check_invariance
 from edgeroberta.evaluation.result import (
@@ -81,6 +82,7 @@ def verify(
     if rows.labels is None:
         raise DataError("verification needs labels, these rows have none", where=rows.source)
     task = reference.task
+    changes = changed_measuring.prepare(rows, reference, options.gate)
     specs = subjects.bundle_specs(bundle, rows.inputs(), engines=options.engines, threads=options.threads)
     targets = mask_answers.targets_of(rows.labels)
     way = "batched" if targets is None else "asked"
@@ -89,12 +91,17 @@ def verify(
     steady, gains = _ask(runs, bundle, plan, rows, task, progress)
     sound = soundness.examine(task, reference.outputs, rows, options.gate, leaked=options.leaked)
     tiers = _ask_last_tiers(runs, bundle, rows, options, task, start, progress)
+    asking = ChangeAsking(options.threads, options.seed, start, progress)
+    changed = changed_measuring.measure(changes, bundle, runs, rows, reference, options.gate, asking)
     warnings = (*sound.warnings, *cascades.warnings(bundle, tiers.values()))
     for warning in warnings:
         logger.warning("%s", warning)
     results = tuple(
         replace(
-            _result(entry, plan, rows, reference, options, steady[entry.name], sound),
+            changed_measuring.applied(
+                _result(entry, plan, rows, reference, options, steady[entry.name], sound),
+                changed.get(entry.name),
+            ),
             gain=gains.get(entry.name),
             cascade=tiers.get(entry.name),
         )

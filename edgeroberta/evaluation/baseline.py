@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeroberta.errors import DataError, UsageError
+from edgeroberta.evaluation import changed_answers
 from edgeroberta.evaluation.baseline_store import BaselineAnswers, check_place, save
+from edgeroberta.evaluation.changed_rows import ChangeOptions, change
 from edgeroberta.hardware import gpu, machine_facts
 from edgeroberta.hardware.gpu import GpuMonitor, GpuTelemetry
 from edgeroberta.measure import mask_answers, offline
@@ -47,6 +49,7 @@ class BaselineOptions:
     overlap: int | None = None  # tokens that windows of long texts overlap by; None where these are cut
     #: time batches, too. On a GPU they always are: a bench elsewhere has no other figure of it.
     offline: bool = True
+    changes: ChangeOptions = field(default_factory=ChangeOptions)  # changed texts to ask as well
 
 
 def measure(
@@ -59,6 +62,7 @@ def measure(
     options = options or BaselineOptions()
     if rows.labels is None:
         raise DataError("a reference needs labels, these rows have none", where=rows.source)
+    changed = change(rows, options.changes, task)
     full = TorchBaseline(
         model, device=pick_device(options.device), dtype=options.dtype, overlap=options.overlap
     )
@@ -85,6 +89,7 @@ def measure(
         rows=len(rows),
         metrics=all_metrics(task, outputs, rows.labels),
         outputs=outputs,
+        changed=changed_answers.ask(full, options.changes, changed),
         dtype=full.dtype,
         max_length=full.max_length,
         overlap=full.overlap,

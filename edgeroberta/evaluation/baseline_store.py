@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgeroberta.errors import UsageError
+from edgeroberta.evaluation import changed_answers
+from edgeroberta.evaluation.changed_answers import ChangedAnswers
 from edgeroberta.hardware import MachineFacts
 from edgeroberta.measure.clock import Latency
 from edgeroberta.measure.offline import Throughput
@@ -66,10 +68,11 @@ class BaselineAnswers(_Stored, Shown):
     task: Task  # what the outputs mean
     metrics: Mapping[str, float]  # all metrics of the task
     outputs: Outputs  # what it gave for each row
+    changed: ChangedAnswers | None = None  # and for changed texts; None where it was not asked any
 
     def to_json(self) -> dict[str, Any]:
         """Return all but the outputs as a JSON object."""
-        fields = {name: value for name, value in vars(self).items() if name != "outputs"}
+        fields = {name: value for name, value in vars(self).items() if name not in ("outputs", "changed")}
         fields["task"] = self.task.to_json()
         fields["machine"] = asdict(self.machine)
         fields["latency"] = asdict(self.latency) if self.latency else None
@@ -122,6 +125,11 @@ def save(reference: BaselineAnswers, folder: Path) -> None:
     with artifact.replacing(folder / OUTPUTS_FILE) as handle:
         reference.outputs.save(handle)
     fields = {**reference.to_json(), "outputs_sha256": artifact.digest_file(folder / OUTPUTS_FILE)}
+    if reference.changed is not None:
+        reference.changed.save(folder)
+    else:  # those of a former reference in its place
+        for name in changed_answers.FILES:
+            (folder / name).unlink(missing_ok=True)
     artifact.write_json(folder / JSON_FILE, fields)
     (folder / _LOGITS_FILE).unlink(missing_ok=True)  # of a former reference in its place
 
@@ -129,7 +137,8 @@ def save(reference: BaselineAnswers, folder: Path) -> None:
 def files(folder: Path) -> tuple[Path, ...]:
     """Return the files of a reference, of this version or an earlier one."""
     outputs = folder / OUTPUTS_FILE
-    return folder / JSON_FILE, outputs if outputs.is_file() else folder / _LOGITS_FILE
+    more = tuple(file for name in changed_answers.FILES if (file := folder / name).is_file())
+    return folder / JSON_FILE, outputs if outputs.is_file() else folder / _LOGITS_FILE, *more
 
 
 def load(folder: Path) -> BaselineAnswers:
@@ -159,9 +168,10 @@ def load(folder: Path) -> BaselineAnswers:
             outputs = Outputs.load(folder / name)
         else:
             outputs = Outputs.of_texts(np.load(folder / name, allow_pickle=False))
-        return BaselineAnswers(**_typed(fields), outputs=outputs)
+        typed = _typed(fields)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(f"a damaged reference ({error})", where=str(file), hint=hint) from error
+    return BaselineAnswers(**typed, outputs=outputs, changed=ChangedAnswers.load(folder))
 
 
 def check(

@@ -14,7 +14,7 @@ from edgeroberta.data.label_format import LabelFormat
 from edgeroberta.errors import BundleError, DataError, EdgeRobertaError, UsageError
 from edgeroberta.evaluation import baseline_store
 from edgeroberta.evaluation.baseline_store import BaselineAnswers
-from edgeroberta.evaluation.result import GateLimits
+from edgeroberta.evaluation.result import GateLimits, RobustnessLimits, SwapLimits
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.runtime.manifest import MANIFEST_FILE, Manifest
 from edgeroberta.storage import jsontext, paths
@@ -51,7 +51,7 @@ def _gate(gate: Any) -> GateLimits:
     if not isinstance(gate, Mapping):
         raise TypeError(f"{gate!r} is no gate")
     # Reports of version 0.2 and before have no share to keep, those of 0.3 and before no metric, those of 0.4
-    # and before no recall of labels, nor a cosine.
+    # and before no recall of labels, nor a cosine; those of 0.8 and before nothing of changed texts.
     kept, metric, drop = (gate.get(name) for name in ("min_kept", "metric", "max_recall_drop"))
     cosine = gate.get("min_cosine")
     return GateLimits(
@@ -63,6 +63,8 @@ def _gate(gate: Any) -> GateLimits:
         min_recall=_by_label(gate.get("min_recall", {})),
         max_recall_drop=drop if drop is None or isinstance(drop, float | int) else _by_label(drop),
         min_cosine=None if cosine is None else float(cosine),
+        swaps=None if (swaps := gate.get("swaps")) is None else SwapLimits(**swaps),
+        robustness=None if (changed := gate.get("robustness")) is None else RobustnessLimits(**changed),
     )
 
 

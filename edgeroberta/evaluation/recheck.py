@@ -11,8 +11,9 @@ from typing import Any
 from edgeroberta.data import glue
 from edgeroberta.data.rows import DataSpec
 from edgeroberta.errors import UsageError
-from edgeroberta.evaluation import EvaluationOptions, provenance, verify
+from edgeroberta.evaluation import EvaluationOptions, changed_reference, provenance, verify
 from edgeroberta.evaluation import baseline_store as reference
+from edgeroberta.evaluation.changed_reference import WantedChanges
 from edgeroberta.evaluation.result import Report
 from edgeroberta.measure.process import MeasuredModel, Worker
 from edgeroberta.measure.protocol import SubjectSpec
@@ -33,6 +34,9 @@ class VerifyRequest:
     threads: int = 1
     keep_examples: bool = False  # keep the texts of changed answers in the report
     metric: str | None = None  # name of the metric that counts; None for the one the bundle was judged by
+    #: lists of terms to swap, see :mod:`edgeroberta.evaluation.term_lists`; None for those of the reference
+    swaps: tuple[str, ...] | None = None
+    perturb: tuple[str, ...] | None = None  # perturbations to ask; None for those of the reference
 
 
 def recheck(
@@ -58,7 +62,8 @@ def recheck(
     if request.metric is not None:
         task = glue.judge(task, request.data, request.metric, logger.info)
         gate = replace(gate, metric=request.metric)
-    full = replace(full, task=task)
+    asked = WantedChanges(request.swaps, request.perturb)
+    full = replace(full, task=task, changed=changed_reference.wanted(request.bundle, full, gate, asked))
     options = EvaluationOptions(
         gate=gate,
         engines=request.engines,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -28,6 +28,22 @@ class GateVerdict(Word):
 
 
 @dataclass(frozen=True)
+class SwapLimits:
+    """How much more often swapped terms may change the compressed model's answers."""
+
+    max_increase: float = 0.02  # than the baseline's: as a share of the texts with a term
+
+
+@dataclass(frozen=True)
+class RobustnessLimits:
+    """How much the compressed model may lose on perturbed texts."""
+
+    max_drop: float = 0.03  # largest loss of the metric, baseline minus compressed, both on perturbed texts
+    #: smallest share of rows with the baseline's answer to the same text; None where it does not count
+    min_agreement: float | None = None
+
+
+@dataclass(frozen=True)
 class GateLimits:
     """How much a compressed model may lose."""
 
@@ -42,6 +58,8 @@ class GateLimits:
     max_recall_drop: float | Mapping[str, float] | None = None
     #: cosine from which on two embeddings are the same answer; None for the usual one
     min_cosine: float | None = None
+    swaps: SwapLimits | None = None  # None where swapped terms do not count
+    robustness: RobustnessLimits | None = None  # None where perturbed texts do not count
 
     def of(self, task: Task) -> Task:
         """Return the task with what this gate takes for the same answer."""
@@ -63,6 +81,16 @@ class GateLimits:
         asked = self.max_recall_drop
         some: Sequence[str] = tuple(asked or ()) if isinstance(asked, Mapping) or asked is None else known
         return tuple(dict.fromkeys((*self.min_recall, *some)))
+
+
+def gate_limits(fields: Mapping[str, Any]) -> GateLimits:
+    """Make a gate of settings that lie in each other, as recipes and reports have them."""
+    nested: dict[str, Callable[..., Any]] = {"swaps": SwapLimits, "robustness": RobustnessLimits}
+    made = {
+        name: nested[name](**value) if name in nested and value is not None else value
+        for name, value in fields.items()
+    }
+    return GateLimits(**made)
 
 
 @dataclass(frozen=True)
@@ -93,6 +121,48 @@ class LabelRecall:
     least: float | None  # the smallest recall that the gate asks for; None where it asks for none
     most: float | None  # the largest drop that it allows, likewise
     verdict: GateVerdict  # the worse one of both
+
+
+@dataclass(frozen=True)
+class SwapRate:
+    """How often swapping the terms of a list changes an answer, before compression and after.
+
+    Of the interval the end that a PASS asks for is that of the gate's ``confidence``; the other one shares
+    its probability among all lists.
+    """
+
+    name: str  # name of the list
+    rows: int  # rows that have a term
+    texts: int  # how many different texts these are
+    guessed: int  # rows with a term, such as "her", whose reading the next word decided
+    baseline: float  # share of these rows whose answer changes with their terms, of the baseline
+    compressed: float  # the same of the compressed model
+    only_baseline: int  # rows whose answer changes of the baseline alone
+    only_compressed: int  # of the compressed model alone
+    increase: Interval  # compressed minus baseline
+    most: float | None  # the largest increase that the gate allows; None where it allows any
+    verdict: GateVerdict | None  # None where the gate does not bound it
+
+
+@dataclass(frozen=True)
+class PerturbedLoss:
+    """What is left of the metric on perturbed texts, before compression and after.
+
+    Of the intervals the ends that a PASS asks for are those of the gate's ``confidence``; the others share
+    their probability among all perturbations.
+    """
+
+    name: str  # name of the perturbation
+    changed: int  # rows whose text it changes; the metric is of all rows
+    baseline: float  # the baseline's metric on perturbed texts
+    compressed: float  # that of the compressed model
+    baseline_loss: float  # how much of the metric perturbing costs the baseline
+    compressed_loss: float  # and the compressed model
+    drop: Interval  # the metric on perturbed texts, baseline minus compressed
+    agreement: Interval  # share of rows with the baseline's answer to the same perturbed text
+    most: float | None  # the largest drop that the gate allows; None where it allows any
+    least: float | None  # the smallest agreement, likewise
+    verdict: GateVerdict | None  # None where the gate bounds neither
 
 
 @dataclass(frozen=True)
@@ -141,6 +211,8 @@ class EngineResult:
         None  # what int8 brings over floats on this engine; None for floats and on a GPU
     )
     cascade: CascadeResult | None = None  # of several models: who answered what; None for one model
+    swaps: tuple[SwapRate, ...] = ()  # of each list of terms that was asked
+    robustness: tuple[PerturbedLoss, ...] = ()  # of each perturbation that was asked
 
     @property
     def to_come(self) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edgeroberta import backends, distributed, pipeline, recipe, targets
 from edgeroberta.errors import UsageError
-from edgeroberta.pipeline import RunResult, compression_inputs, gate_check, preflight
+from edgeroberta.pipeline import RunResult, changes_check, compression_inputs, gate_check, preflight
 from edgeroberta.pipeline.compression_inputs import CompressionInputs, CompressionRequest
 from edgeroberta.pipeline.dry_run import Preview
 from edgeroberta.pipeline.job import PipelineJob
@@ -48,7 +48,7 @@ def prepare(request: CompressionRequest, chosen: Recipe, *, progress: Progress) 
         source = replace(source, model=Checkpoint(made[-1].artifact.path))
         compression_inputs.check_reference(request, chosen, source, known=True)
     job, ranks = _job(request, source, target, output, work), distributed.current()
-    gate_check.check(chosen, job.task, request.metric)
+    _check_gate(chosen, job, request)
     if ranks.main:
         job = replace(job, notes=preflight.check(chosen.stages, job))
         for line in job.notes:
@@ -69,17 +69,23 @@ def preview(request: CompressionRequest) -> Preview:
         (found,) = pipeline.plan((_teacher_step(),), teacher)
         if found is None:
             facts = _job(request, source, target, output, work)
-            gate_check.check(chosen, facts.task, request.metric)
+            _check_gate(chosen, facts, request)
             preflight.check_stages(chosen.stages, facts)
             nothing = (False,) * sum(1 for _ in walk(chosen.stages))
             return Preview(chosen, facts, nothing, fine_tunes_packaged_model=True)
         source = replace(source, model=Checkpoint(found.path))
         compression_inputs.check_reference(request, chosen, source, known=True)
     job = _job(request, source, target, output, work)
-    gate_check.check(chosen, job.task, request.metric)
+    _check_gate(chosen, job, request)
     told = preflight.check(chosen.stages, job, partly=True)
     there = pipeline.plan(chosen.stages, job, recipe_text=chosen.text)
     return Preview(chosen, job, tuple(each is not None for each in there), told=(*source.told, *told))
+
+
+def _check_gate(chosen: Recipe, job: PipelineJob, request: CompressionRequest) -> None:
+    """Refuse a gate about what the task or the rows do not have."""
+    gate_check.check(chosen, job.task, request.metric)
+    changes_check.check(chosen, job.task, job.data.heldout, reference=job.reference, seed=job.seed)
 
 
 def _check_engines(chosen: Recipe, target: Target) -> None:

@@ -174,6 +174,9 @@ def _settings(config: StageConfig, where: str, without: Sequence[str] = ()) -> d
         value = getattr(config, name)
         if isinstance(value, StageConfig):
             fields[name] = _settings(value, f"{where}.{name}")
+        elif name in config.CONTENT and isinstance(value, tuple):  # of names, and files of the user's
+            there = {each: paths.named(each).is_file() for each in value}
+            fields[name] = [_digest(each, where=f"{where}.{name}") if there[each] else each for each in value]
         elif name in config.CONTENT and value is not None:
             fields[name] = _digest(value, where=f"{where}.{name}")
     return fields

@@ -12,7 +12,15 @@ from edgeroberta import demo
 from edgeroberta.escaping import one_line
 from edgeroberta.evaluation.per_stage import PerStageMetrics
 from edgeroberta.evaluation.result import to_come
-from edgeroberta.report import cascade_lines, engines_table, labels, rendering, stage_metrics
+from edgeroberta.report import (
+    cascade_lines,
+    engines_table,
+    labels,
+    rendering,
+    robustness,
+    stage_metrics,
+    swaps,
+)
 from edgeroberta.report.table import Table
 from edgeroberta.report.verification import counted
 from edgeroberta.roberta.heads import HEADS
@@ -77,6 +85,7 @@ def write(
         results=engines_table.table(report),
         bounds=labels.bounds(report),
         labels=labels.table(report),
+        changed=[*swaps.sections(report), *robustness.sections(report)],
         cascade=list(cascade_lines.lines(report.get("cascade"))),
         stage_metrics=stage_metrics.table(per_stage) if per_stage and per_stage.rows else None,
         stage_note=stage_metrics.notes(per_stage)[0] if per_stage else None,

@@ -13,7 +13,16 @@ from edgeroberta.errors import UnavailableError
 from edgeroberta.evaluation.per_stage import PerStageMetrics
 from edgeroberta.evaluation.result import Report
 from edgeroberta.figures import points
-from edgeroberta.report import cascade, engines_table, interval_plot, labels, rendering, stage_metrics
+from edgeroberta.report import (
+    cascade,
+    engines_table,
+    interval_plot,
+    labels,
+    rendering,
+    robustness,
+    stage_metrics,
+    swaps,
+)
 from edgeroberta.report.section import Section
 from edgeroberta.report.table import ABSENT, Table
 from edgeroberta.storage import artifact
@@ -78,7 +87,9 @@ def sections(report: Report) -> list[Section]:
 
 def summary(report: Report) -> list[Section]:
     """Lay out the verdict and what it rests on, as a terminal shows them."""
-    return [_verdict(report), _measured(report), *_labels(report)]
+    found = report.to_json()
+    changed = (*swaps.sections(found), *robustness.sections(found))
+    return [_verdict(report), _measured(report), *_labels(report), *changed]
 
 
 def counted(data: Mapping[str, Any]) -> str:

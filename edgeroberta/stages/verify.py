@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticKnownError
@@ -13,6 +13,7 @@ from pydantic_core import PydanticKnownError
 from edgeroberta.context import Context
 from edgeroberta.errors import UsageError
 from edgeroberta.evaluation.baseline_store import BaselineAnswers
+from edgeroberta.evaluation.changed_rows import ChangeOptions
 from edgeroberta.evaluation.per_stage import PerStageMetrics
 from edgeroberta.evaluation.result import Report
 from edgeroberta.settings import StageConfig
@@ -30,6 +31,34 @@ def _no_truth(value: Any) -> Any:
 Number = Annotated[float, BeforeValidator(_no_truth)]
 #: A number from 0 to 1.
 Share = Annotated[Number, Field(ge=0, le=1)]
+
+
+class SwapGateConfig(StageConfig):
+    """How much more often swapped terms may change the compressed model's answers."""
+
+    max_increase: Number = Field(
+        0.02,
+        ge=0,
+        le=1,
+        description="With gate.swaps: largest increase over the baseline, a share of the texts with a term.",
+    )
+
+
+class RobustnessGateConfig(StageConfig):
+    """How much the compressed model may lose on perturbed texts."""
+
+    max_drop: Number = Field(
+        0.03,
+        ge=0,
+        le=1,
+        description="With gate.robustness: largest loss of the metric, both models on perturbed texts.",
+    )
+    min_agreement: Number | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="With gate.robustness: smallest share of perturbed texts with the baseline's answer.",
+    )
 
 
 class GateConfig(StageConfig):
@@ -69,10 +98,18 @@ class GateConfig(StageConfig):
         le=1,
         description="Of embeddings, the cosine from which on two are the same answer; null for 0.98.",
     )
+    swaps: SwapGateConfig | None = Field(
+        None, description="What verify.swaps may show, such as {max_increase: 0.02}; null to report it alone."
+    )
+    robustness: RobustnessGateConfig | None = Field(
+        None, description="What verify.perturb may show, such as {max_drop: 0.03}; null to report it alone."
+    )
 
 
 class VerifyConfig(StageConfig):
     """What to measure, and the gate."""
+
+    CONTENT: ClassVar[tuple[str, ...]] = ("swaps",)
 
     gate: GateConfig = Field(
         default_factory=lambda: GateConfig.model_validate({}), description="What may be lost."
@@ -85,18 +122,27 @@ class VerifyConfig(StageConfig):
     keep_examples: bool = Field(
         False, description="Show them with their texts, which are your data and are then part of the bundle."
     )
+    swaps: tuple[str, ...] = Field(
+        (),
+        description="Lists of terms to swap in texts: gender, names, nationality, religion, age, or files of"
+        " your own that end in .toml.",
+    )
+    perturb: tuple[str, ...] = Field(
+        (), description="How to perturb texts: typos, case, punctuation, width (full and half)."
+    )
 
 
 @stage("verify", config=VerifyConfig, reads=(Kind.DRAFT,), writes=Kind.REPORT)
 def verify(config: VerifyConfig, context: Context) -> Mapping[str, Any]:
     """Write the report and the folder ``reference`` of answers; a verdict of FAIL is no error here."""
-    from edgeroberta.evaluation import EvaluationOptions, baseline_store
+    from edgeroberta.evaluation import EvaluationOptions, baseline_store, changed_reference
     from edgeroberta.evaluation import verify as verify_bundle
-    from edgeroberta.evaluation.result import GateLimits
+    from edgeroberta.evaluation.result import gate_limits
     from edgeroberta.report import verification as report
     from edgeroberta.storage.publishing import name_of, without_folders
 
-    full, gate = _reference(context), GateLimits(**config.gate.model_dump())
+    changes = changed_reference.options(config.swaps, config.perturb, seed=context.seed)
+    full, gate = _reference(context, changes), gate_limits(config.gate.model_dump())
     # Before the rest, because it is kept row by row: a run that is killed resumes after the last one.
     per_stage = _per_stage(context, replace(full, task=gate.of(full.task)))
     found = verify_bundle(
@@ -182,10 +228,11 @@ def _per_stage(context: Context, full: BaselineAnswers) -> PerStageMetrics | Non
     return measuring.measure(run, progress=context.progress)
 
 
-def _reference(context: Context) -> BaselineAnswers:
+def _reference(context: Context, changes: ChangeOptions) -> BaselineAnswers:
     """Take the reference that was given; else the one an interrupted run left; else measure it."""
     from edgeroberta.evaluation import baseline_store
     from edgeroberta.evaluation.baseline import BaselineOptions, measure
+    from edgeroberta.evaluation.changed_reference import answered
     from edgeroberta.runtime import manifest
 
     rows, model = context.data.heldout, context.baseline
@@ -196,17 +243,17 @@ def _reference(context: Context) -> BaselineAnswers:
     if context.reference is not None:
         given = baseline_store.load(context.reference)
         baseline_store.check(given, rows=rows, task=task, model_digest=model.digest, overlap=overlap)
-        return baseline_store.read_as(given, task, rows)
+        return answered(baseline_store.read_as(given, task, rows), model, rows, changes, given=True)
     scratch: Path = context.scratch / "reference"
     if (scratch / baseline_store.JSON_FILE).is_file():
         try:
             left = baseline_store.load(scratch)
             baseline_store.check(left, rows=rows, task=task, model_digest=model.digest, overlap=overlap)
-            return baseline_store.read_as(left, task, rows)
+            return answered(baseline_store.read_as(left, task, rows), model, rows, changes, given=False)
         except UsageError as error:
             context.progress.line(f"measuring the baseline again ({error.what})")
     context.progress.line(f"measuring the baseline on {len(rows):,} rows")
     # A bench times the baseline in batches beside the bundle; here nothing is compared with it.
-    fresh = measure(model, rows, task, BaselineOptions(offline=False, overlap=overlap))
+    fresh = measure(model, rows, task, BaselineOptions(offline=False, overlap=overlap, changes=changes))
     baseline_store.save(fresh, scratch)
     return fresh

@@ -132,6 +132,8 @@ def test_the_gate_is_the_recipe_s(context):
         "min_recall": {},
         "max_recall_drop": None,
         "min_cosine": None,
+        "swaps": None,
+        "robustness": None,
     }
     assert found["flips"] == []
 
@@ -172,3 +174,87 @@ def test_the_stage_measures_every_model_of_the_run_for_the_per_stage_metrics(con
 def test_without_the_artifacts_of_a_run_there_are_no_per_stage_metrics(context):
     verify(CONFIG, context)
     assert fake_bundles.read_json(context.output / "report.json")["per_stage"] is None
+
+
+CHANGES = VerifyConfig(latency_rows=5, swaps=("gender",), perturb=("typos", "case"))
+
+
+def with_women(context: Context) -> Context:
+    heldout = context.data.heldout
+    texts = tuple(f"she {text}" if row % 2 else text for row, text in enumerate(heldout.texts))
+    return replace(context, data=replace(context.data, heldout=replace(heldout, texts=texts)))
+
+
+def test_changed_texts_are_asked_of_the_baseline_and_stored_for_the_next_time(context):
+    context = with_women(context)
+    verify(CHANGES, context)
+    found = fake_bundles.read_json(context.output / "report.json")["engines"][0]
+    assert [each["name"] for each in found["swaps"]] == ["gender"]
+    assert found["swaps"][0]["rows"] == 44  # with "actor"
+    assert [(each["name"], each["changed"]) for each in found["robustness"]] == [("typos", 60), ("case", 60)]
+    stored = baseline_store.load(context.output / "reference").changed
+    assert stored is not None
+    assert [each.name for each in stored.options.swaps] == ["gender"]
+    assert (stored.options.perturb, stored.options.seed) == (("typos", "case"), 0)
+    assert len(stored.outputs) == 44 + 2 * 60
+    for name in ("report.md", "report.html"):
+        told = (context.output / name).read_text(encoding="utf-8")
+        assert "Swapped terms" in told
+        assert "Perturbed texts" in told
+
+
+def test_without_changed_texts_nothing_of_them_is_left(context):
+    context = with_women(context)
+    verify(CHANGES, context)
+    verify(CONFIG, context)
+    assert baseline_store.load(context.output / "reference").changed is None
+    assert sorted(file.name for file in (context.output / "reference").iterdir()) == [
+        "outputs.npz",
+        "reference.json",
+    ]
+
+
+def test_an_interrupted_run_asks_no_changed_text_again(context, monkeypatch):
+    context = with_women(context)
+    verify(CHANGES, context)
+
+    def never(*arguments: object, **named: object) -> None:
+        raise AssertionError("asked again")
+
+    monkeypatch.setattr("edgeroberta.measure.torch_baseline.TorchBaseline.outputs", never)
+    verify(CHANGES, context)
+
+
+def test_a_given_reference_in_float_is_asked_here_what_it_lacks(context):
+    context = agreeing_reference(with_women(context), wrong=0)
+    verify(CHANGES, context)
+    assert len(fake_bundles.read_json(context.output / "report.json")["engines"][0]["robustness"]) == 2
+
+
+def test_a_given_reference_in_half_precision_must_have_been_asked(context):
+    context = agreeing_reference(with_women(context), wrong=0, dtype="float16")
+    with pytest.raises(UsageError) as refused:
+        verify(CHANGES, context)
+    assert refused.value.what == (
+        "the baseline ran in float16 and was not asked these changed texts "
+        "(--swaps gender --perturb typos,case)"
+    )
+    assert refused.value.code == "usage.changed-texts"
+    assert "edgeroberta reference MODEL --data … --swaps gender --perturb typos,case" in refused.value.hint
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"gate": {"swaps": {"max_increase": 1.5}}},
+        {"gate": {"swaps": {"max_increse": 0.1}}},
+        {"gate": {"swaps": 0.02}},
+        {"gate": {"robustness": {"max_drop": -0.1}}},
+        {"gate": {"robustness": {"min_agreement": True}}},
+        {"swaps": "gender"},
+        {"perturb": 3},
+    ],
+)
+def test_bad_settings_of_changed_texts_are_refused(fields):
+    with pytest.raises(ValidationError):
+        VerifyConfig.model_validate(fields)
