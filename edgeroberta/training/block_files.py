@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -28,8 +28,15 @@ def read_plan(folder: Path) -> Mapping[str, Any]:
     return found if isinstance(found, dict) and found.get("schema_version") == SCHEMA_VERSION else {}
 
 
-def write(folder: Path, part: str, made: Iterable[Sequences]) -> int:
-    """Write sequences as they are made; returns how many."""
+class Written(NamedTuple):
+    """What was written of a part."""
+
+    count: int  # sequences
+    follow: int  # those of which the second part follows the first
+
+
+def write(folder: Path, part: str, made: Iterable[Sequences]) -> Written:
+    """Write sequences as they are made."""
     lengths: list[npt.NDArray[np.int64]] = [np.zeros(0, np.int64)]
     labels: list[npt.NDArray[np.int8]] = []
     with _ids(folder, part).open("wb") as file:
@@ -42,7 +49,7 @@ def write(folder: Path, part: str, made: Iterable[Sequences]) -> int:
     np.save(_offsets(folder, part), offsets, allow_pickle=False)
     if labels:
         np.save(_labels(folder, part), np.concatenate(labels), allow_pickle=False)
-    return len(offsets) - 1
+    return Written(len(offsets) - 1, sum(int(each.sum()) for each in labels))
 
 
 def read(folder: Path, part: str, plan: Mapping[str, Any], *, pad_id: int) -> Blocks:

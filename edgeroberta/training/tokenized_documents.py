@@ -102,7 +102,8 @@ class TokenizedDocuments:
         count = max(least, round(share * len(different)))
         if len(different) < 2 * fewest:
             what = "1 document" if len(different) == 1 else f"{len(different)} different documents"
-            raise too_few(f"{what}, of which none can be held out", where)
+            need = "" if fewest == 1 else f", where {2 * fewest} are needed for pairs of two"
+            raise too_few(f"{what}, of which none can be held out{need}", where)
         return int(different[min(count, len(different) - fewest)])
 
     def remove(self) -> None:

@@ -1,16 +1,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from edgeroberta.data.documents import DocumentList
 from edgeroberta.errors import DataError, RecipeError
 from edgeroberta.progress import Progress
 from edgeroberta.roberta.checkpoint import Checkpoint
-from edgeroberta.training import packing
-from edgeroberta.training.blocks import PackedCorpus, Packing
+from edgeroberta.training import packing, tokenized_documents
+from edgeroberta.training.blocks import Blocks, PackedCorpus, Packing
 from edgeroberta.training.packing import PackingSettings
 
 TEXTS = [f"The film number {n} is good. I saw it {n} times! Was it long?" for n in range(60)]
@@ -29,6 +31,7 @@ def packed(
     settings: PackingSettings = IN_ORDER,
     length: int = 32,
     seed: int = 0,
+    progress: Progress | None = None,
 ) -> PackedCorpus:
     return packing.pack(
         DocumentList(texts),
@@ -37,7 +40,7 @@ def packed(
         settings=settings,
         length=length,
         seed=seed,
-        progress=Progress(),
+        progress=progress or Progress(),
     )
 
 
@@ -84,10 +87,108 @@ def test_sequences_longer_than_the_model_are_refused(model, tmp_path):
         packed(model, tmp_path, length=600)
 
 
-def test_one_document_cannot_be_held_out(model, tmp_path):
-    with pytest.raises(DataError, match="1 document, of which none can be held out") as caught:
-        packed(model, tmp_path, ["a film"] * 9)
+@pytest.mark.parametrize(
+    ("texts", "way", "what"),
+    [
+        (["a film"] * 9, Packing.FULL_SENTENCES, "1 document, of which none can be held out"),
+        (["A film", "a  FILM"], Packing.DOC_SENTENCES, "1 document, of which none can be held out"),
+        (
+            ["a", "b", "c"],
+            Packing.SEGMENT_PAIRS,
+            "3 different documents, of which none can be held out, where 4 are needed for pairs of two",
+        ),
+        (
+            [f"a film {n}" for n in range(99)],
+            Packing.SENTENCE_PAIRS,
+            "no document has two sentences, so there are no sentence-pairs",
+        ),
+        ([f"a film {n}" for n in range(99)], Packing.SEGMENT_PAIRS, "no document has two sentences"),
+    ],
+)
+def test_too_few_documents_are_refused_and_leave_nothing_behind(model, tmp_path, texts, way, what):
+    with pytest.raises(DataError, match=what) as caught:
+        packed(model, tmp_path, texts, PackingSettings(packing=way), length=64)
     assert caught.value.code == "data.too-few-documents"
+    assert not (tmp_path / "blocks").exists()
+    assert packed(model, tmp_path).documents == 60  # what was left of the failed one is no obstacle
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"heldout": 0}, {"heldout": 0.6}, {"shuffle_buffer": -1}, {"packing": "words"}, {"documents": "lines"}],
+)
+def test_settings_that_make_no_sense_are_refused(fields):
+    with pytest.raises(ValidationError):
+        PackingSettings.model_validate(fields)
+
+
+def test_a_killed_packing_starts_anew(model, tmp_path):
+    class Kill(Progress):
+        def bar(self, label: str, *arguments: Any, **options: Any) -> Any:
+            if label == "pack":
+                raise KeyboardInterrupt
+            return super().bar(label, *arguments, **options)
+
+    with pytest.raises(KeyboardInterrupt):
+        packed(model, tmp_path, progress=Kill())
+    assert [path.name for path in tmp_path.iterdir()] == [".partial-blocks"]
+    found = packed(model, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["blocks"]
+    assert sorted(path.name for path in (tmp_path / "blocks").iterdir()) == [
+        "heldout-ids.bin",
+        "heldout-offsets.npy",
+        "plan.json",
+        "train-ids.bin",
+        "train-offsets.npy",
+    ]
+    assert found.train.ids.tolist() == packed(model, tmp_path / "other").train.ids.tolist()
+
+
+def test_special_tokens_that_are_written_in_the_text_are_told(model, tmp_path, caplog):
+    packed(model, tmp_path, [*TEXTS, "It ends </s> here. And </s>"])
+    assert "special tokens are written in the text (</s> 2 times) and read as such" in caplog.text
+
+
+def test_the_number_of_documents_held_out_is_a_share_or_a_few_more_in_small_corpora(model, tmp_path):
+    def held_out(count: int, share: float) -> int:
+        texts = [f"number {n} of {count}" for n in range(count)]
+        settings = PackingSettings(packing=Packing.DOC_SENTENCES, heldout=share)
+        found = packed(model, tmp_path / f"{count}-{share}", texts, settings)
+        assert len(found.train) + len(found.heldout) == count
+        return len(found.heldout)
+
+    assert held_out(2, 0.01) == 1
+    assert held_out(50, 0.01) == 5
+    assert held_out(400, 0.01) == 20
+    assert held_out(400, 0.1) == 40
+
+
+def test_the_share_of_hashes_is_held_out_of_many_documents(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(tokenized_documents, "_COUNTED", 100)
+    texts = [f"number {n}" for n in range(2000)]
+    settings = PackingSettings(packing=Packing.DOC_SENTENCES, heldout=0.1)
+    assert 150 < len(packed(model, tmp_path, texts, settings).heldout) < 250
+
+
+def test_no_document_is_in_both_parts(model, tmp_path):
+    texts = [f"number {n}" for n in range(300)] * 2
+    settings = PackingSettings(packing=Packing.DOC_SENTENCES, heldout=0.2)
+    found = packed(model, tmp_path, texts, settings)
+
+    def rows(part: Blocks) -> set[tuple[int, ...]]:
+        return {tuple(one.tolist()) for one in np.split(part.ids, part.offsets[1:-1])}
+
+    assert not rows(found.train) & rows(found.heldout)
+    assert len(rows(found.heldout)) == 60
+
+
+def test_parts_of_any_size_give_the_same_sequences(model, tmp_path, monkeypatch):
+    settings = PackingSettings(packing=Packing.DOC_SENTENCES)
+    wanted = packed(model, tmp_path / "whole", settings=settings)
+    monkeypatch.setattr(tokenized_documents, "_TOKENS", 50)
+    monkeypatch.setattr(tokenized_documents, "_DOCUMENTS", 7)
+    found = packed(model, tmp_path / "parts", settings=settings)
+    assert found.train.ids.tolist() == wanted.train.ids.tolist()
 
 
 @pytest.mark.parametrize("way", list(Packing))
