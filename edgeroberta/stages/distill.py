@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from edgeroberta.context import Context, RunOutline
-from edgeroberta.errors import RecipeError, UsageError
-from edgeroberta.roberta.shape import EncoderShape, LayerShape
+from edgeroberta.errors import RecipeError
 from edgeroberta.stages import stage
 from edgeroberta.storage.artifact import Kind, digest_value
 from edgeroberta.tasks import Unit, Word
+from edgeroberta.training import student_shape
 from edgeroberta.training.distill_settings import DistillSettings
+from edgeroberta.training.student_shape import LayerChoice, StudentShape
 
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
 
     from edgeroberta.roberta.checkpoint import Checkpoint
-    from edgeroberta.roberta.narrowing import Narrowed
+    from edgeroberta.roberta.sensitivity import TextBatch
     from edgeroberta.tasks import Task
 
 #: Training texts that a narrower student is made by: some thousand tokens, for two numbers per channel.
@@ -36,22 +37,16 @@ class Initialization(Word):
     SVD = "svd"  #: the main directions of the teacher's hidden states
 
 
-class DistillConfig(DistillSettings):
+class DistillConfig(StudentShape, DistillSettings):
     """What the student starts from, and how it learns from the teacher."""
 
     CONTENT: ClassVar[tuple[str, ...]] = ("teacher", "student")
 
-    layers: Literal["auto"] | int | float | tuple[int, ...] = Field(
+    layers: LayerChoice = Field(
         "auto",
         description="Number of layers to keep, a share of them (0.5), or their indices from 0; auto keeps two"
         " thirds, or all of a student that was named.",
     )
-    hidden_size: int | None = Field(
-        None,
-        ge=1,
-        description="Width of the student, a multiple of the head size; the number of heads follows.",
-    )
-    intermediate_size: int | None = Field(None, ge=1, description="FFN width of the student.")
     initialization: Initialization = Field(
         Initialization.IMPORTANCE, description="How a narrower student is initialized from the teacher."
     )
@@ -62,14 +57,8 @@ class DistillConfig(DistillSettings):
     )
 
     @model_validator(mode="after")
-    def _a_part_is_below_one(self) -> DistillConfig:
-        if isinstance(self.layers, float) and not 0 < self.layers < 1:
-            raise ValueError(f"layers: {self.layers:g} is no part; give a whole number, or a part below 1")
-        return self
-
-    @model_validator(mode="after")
     def _one_origin(self) -> DistillConfig:
-        if self.student is not None and (self.hidden_size or self.intermediate_size):
+        if self.student is not None and self.narrower:
             raise ValueError("student has its own widths: leave out hidden_size and intermediate_size")
         return self
 
@@ -110,27 +99,19 @@ def _check(config: DistillConfig, outset: RunOutline) -> RunOutline:
         student = resolving.resolve(config.student, cache=cache_dir())
         _check_dimensions(outset.task, student.config.hidden_size, "distill.student")
         shape = student.config.shape
-        layers = _layers(1.0 if config.layers == "auto" else config.layers, len(shape.layers))
+        layers = student_shape.layers(_of_named(config), len(shape.layers), where="distill")
         config.require_learning(len(layers), "distill")
-        return replace(outset, model=student, shape=_of(shape, layers))
+        return replace(outset, model=student, shape=student_shape.with_layers(shape, layers))
     if outset.shape is None:
         return outset
-    shape = _of(outset.shape, _layers(config.layers, len(outset.shape.layers)))
+    shape = config.of(outset.shape, where="distill")
     config.require_learning(len(shape.layers), "distill")
-    _check_widths(config, shape)
-    width = config.hidden_size or shape.hidden_size
-    heads = width // shape.head_size
-    narrow = [
-        LayerShape(
-            min(each.heads, heads), min(each.intermediate, config.intermediate_size or each.intermediate)
-        )
-        for each in shape.layers
-    ]
-    return replace(outset, shape=replace(shape, hidden_size=width, layers=tuple(narrow)))
+    return replace(outset, shape=shape)
 
 
-def _of(shape: EncoderShape, layers: tuple[int, ...]) -> EncoderShape:
-    return replace(shape, layers=tuple(shape.layers[index] for index in layers))
+def _of_named(config: DistillConfig) -> LayerChoice:
+    """Say which layers of a named student are kept: by default all."""
+    return 1.0 if config.layers == "auto" else config.layers
 
 
 def _check_dimensions(task: Task, width: int | None, where: str) -> None:
@@ -142,15 +123,6 @@ def _check_dimensions(task: Task, width: int | None, where: str) -> None:
             hint="leave the width as it is; fewer layers, heads and FFN neurons do not change dimensions",
             code="recipe.embedding-width",
         )
-
-
-def _check_widths(config: DistillConfig, shape: EncoderShape) -> None:
-    from edgeroberta.roberta import surgery
-
-    try:
-        surgery.check_widths(shape, config.hidden_size, config.intermediate_size)
-    except UsageError as error:
-        raise RecipeError(error.what, where=f"distill.{error.where}", hint=error.hint) from error
 
 
 @stage(
@@ -197,51 +169,39 @@ def _named(config: DistillConfig, context: Context) -> _Student:
 
     source = resolving.resolve(str(config.student), cache=cache_dir())
     whole = _load(source, config, context)
-    depth = whole.config.num_hidden_layers
-    layers = tuple(range(depth)) if config.layers == "auto" else _layers(config.layers, depth)
+    layers = student_shape.layers(_of_named(config), whole.config.num_hidden_layers, where="distill")
     return _Student(surgery.keep_layers(whole, layers), source, layers, None)
 
 
 def _cut(config: DistillConfig, context: Context) -> _Student:
     """Make a student of some layers of the newest checkpoint, and narrower where that is asked for."""
-    from edgeroberta.roberta import surgery
+    from edgeroberta.training import student
 
     source = context.checkpoint
     source.require_head()
     whole = _load(source, config, context)
-    depth = whole.config.num_hidden_layers
-    layers = _layers(config.layers, depth)
-    same_depth = depth == context.baseline.config.layers
-    stands_for = layers if same_depth else None
-    cut = surgery.keep_layers(whole, layers)
-    if config.hidden_size is None and config.intermediate_size is None:
-        return _Student(cut, source, layers, stands_for)
-    narrowed = _narrowed(cut, source, config, context)
-    return _Student(narrowed.model, source, layers, stands_for, narrowed.up)
+    made = student.cut(
+        whole,
+        config,
+        where="distill",
+        samples=lambda: _samples(source, config, context),
+        directions=config.initialization is Initialization.SVD,
+    )
+    same_depth = whole.config.num_hidden_layers == context.baseline.config.layers
+    return _Student(made.model, source, made.layers, made.layers if same_depth else None, made.projection)
 
 
-def _narrowed(
-    model: PreTrainedModel, source: Checkpoint, config: DistillConfig, context: Context
-) -> Narrowed:
-    """Make a narrower model of a cut one, by what some of the training texts make of it."""
-    from edgeroberta.roberta import narrowing, surgery
+def _samples(source: Checkpoint, config: DistillConfig, context: Context) -> Sequence[TextBatch]:
+    """Take some of the training texts, by which a narrower student is made."""
     from edgeroberta.training import gradient_batches
 
-    _check_widths(config, surgery.shape_of(model))
     train = context.data.train
     order = np.random.default_rng(context.seed).permutation(len(train))
-    samples = gradient_batches.samples(
+    return gradient_batches.samples(
         train.select(np.sort(order[:NARROWING_TEXTS])),
         context.task,
         source=source,
         max_length=config.max_length,
-    )
-    return narrowing.narrow(
-        model,
-        samples,
-        hidden_size=config.hidden_size,
-        intermediate_size=config.intermediate_size,
-        directions=config.initialization is Initialization.SVD,
     )
 
 
@@ -255,16 +215,3 @@ def _load(source: Checkpoint, config: DistillConfig, context: Context) -> PreTra
         dropout=config.dropout,
         attention_dropout=config.attention_dropout,
     )
-
-
-def _layers(choice: Literal["auto"] | float | tuple[int, ...], depth: int) -> tuple[int, ...]:
-    from edgeroberta.roberta import surgery
-
-    try:
-        if isinstance(choice, tuple):
-            return surgery.check_layers(choice, depth)
-        part = 2 / 3 if choice == "auto" else choice
-        count = part if isinstance(part, int) else max(round(depth * part), 1)
-        return surgery.choose_layers(depth, count)
-    except UsageError as error:
-        raise RecipeError(error.what, where="distill.layers", hint=error.hint) from error

@@ -178,6 +178,11 @@ def relations(student: Tensor, teacher: Tensor, mask: Tensor, *, heads: int) -> 
     return per_text(per_token, mask.bool())
 
 
+def relation_heads(most: int, widths: tuple[int, int]) -> int:
+    """Return the number of relation heads: the largest up to ``most`` that divides both models' queries."""
+    return max(n for n in range(1, most + 1) if not widths[0] % n and not widths[1] % n)
+
+
 def _relation(states: Tensor, mask: Tensor, heads: int) -> Tensor:
     """Log-softmax of scaled dot products, float[n, 3, heads, S, S]."""
     n, length, kinds, width = states.shape

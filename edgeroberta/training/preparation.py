@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import nn
 
 from edgeroberta import metrics
@@ -24,8 +23,10 @@ from edgeroberta.training import (
     finetuning,
     foreign,
     heads,
+    losses,
     masked_tokens,
     prediction,
+    student,
     teacher,
     token_files,
 )
@@ -90,7 +91,11 @@ def prepare(plan: DistillationPlan) -> DistillationData:
             relation_heads,
             read.aligned,
         ),
-        projection=_projection(plan, teacher_model) if wanted.layers else None,
+        projection=student.projection(
+            plan.student, teacher_model.model, guess=plan.projection, seed=plan.context.seed
+        )
+        if wanted.layers
+        else None,
         key=digest_value([teacher_model.source.digest, read.tokens.digest, rows.digest, relation_heads]),
         notes=notes,
     )
@@ -149,7 +154,7 @@ def _relation_heads(plan: DistillationPlan, teacher_model: Teacher) -> int:
             where=f"{plan.label}.relation_heads",
             hint=f"leave it out; the teacher has {most} attention heads",
         )
-    return stated or max(n for n in range(1, most + 1) if not widths[0] % n and not widths[1] % n)
+    return stated or losses.relation_heads(most, widths)
 
 
 def _texts(plan: DistillationPlan) -> list[Texts]:
@@ -270,19 +275,3 @@ def _ask(
     if task.problem is Problem.EMBEDDING:  # whose teacher may be of another width
         task = replace(task, dimensions=wanted.width)
     return outputs, metrics.score(task, answers, finetuning.labels_of(rows))
-
-
-def _projection(plan: DistillationPlan, teacher_model: Teacher) -> nn.Module | None:
-    """Make the map of the student's hidden states to the teacher's width; None where it needs none."""
-    ours, theirs = plan.student.config.hidden_size, teacher_model.model.config.hidden_size
-    if ours == theirs:
-        return None
-    weight = plan.projection
-    if weight is None or weight.shape != (theirs, ours):
-        source = torch.Generator().manual_seed(plan.context.seed)
-        weight = torch.randn(theirs, ours, generator=source) / ours**0.5
-    with torch.random.fork_rng(devices=[]):  # the fresh weights are overwritten; spend no randomness
-        linear = nn.Linear(ours, theirs, bias=False)
-    with torch.no_grad():
-        linear.weight.copy_(weight)
-    return linear
