@@ -70,6 +70,7 @@ class RunOutline:
     target: Target  # the device class the result is for
     cut_vocabulary: bool = False  # whether a stage has taken tokens out by then
     without_layers: bool = False  # whether its graph is that of a static model
+    masked_words: bool = False  # whether a stage has given it a head for masked words by then
 
     def require_all_tokens(self, label: str) -> None:
         """Refuse to learn masked words with fewer tokens than validation rows and teacher have.

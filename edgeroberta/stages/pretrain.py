@@ -7,16 +7,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field, model_validator
-
 from edgeroberta.context import Context, RunOutline
 from edgeroberta.errors import DataError, RecipeError
 from edgeroberta.roberta.shape import LayerShape
 from edgeroberta.stages import stage
 from edgeroberta.storage.artifact import Kind, digest_value
-from edgeroberta.tasks import Word
-from edgeroberta.training.hyperparameters import Hyperparameters, MaskingSettings
-from edgeroberta.training.packing import PackingSettings
+from edgeroberta.training.pretrain_settings import Initialization, Masking, PretrainConfig
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -26,99 +22,19 @@ if TYPE_CHECKING:
     from edgeroberta.tasks import Task
     from edgeroberta.training.blocks import PackedCorpus
     from edgeroberta.training.checkpoints import TrainingState
-    from edgeroberta.training.pretraining import MaskDraws
+    from edgeroberta.training.pretraining import MaskDraws, PretrainingObjective
+    from edgeroberta.training.run import TrainingRun
 
 #: Evaluations on held-out text, where the recipe does not say how often.
 EVALUATIONS = 10
+#: Place of the student's settings, for errors.
+STUDENT = "pretrain.student"
 #: Part of all steps in which a fresh head learns alone, and the rate at which it does.
 HEAD_SHARE, HEAD_RATE = 0.1, 1e-3
-#: Settings of a model with random weights, and the fields of config.json that they are.
-_DIMENSIONS = {
-    "layers": "num_hidden_layers",
-    "hidden_size": "hidden_size",
-    "attention_heads": "num_attention_heads",
-    "intermediate_size": "intermediate_size",
-}
-
-
-class Masking(Word):
-    """When the masks of a text are drawn."""
-
-    DYNAMIC = "dynamic"  #: anew whenever the text is seen, as RoBERTa's
-    STATIC = "static"  #: beforehand, some sets of them for each text, as BERT's
-
-
-class Initialization(Word):
-    """What the weights are before the first step."""
-
-    CHECKPOINT = "checkpoint"  #: those of the model
-    RANDOM = "random"  #: drawn by chance; the model gives family, tokenizer and what is not said of the shape
-
-
-class PretrainConfig(Hyperparameters, MaskingSettings, PackingSettings):
-    """How a model learns from unlabelled text; its defaults are RoBERTa's, in smaller batches."""
-
-    epochs: int = Field(1, ge=1, description="Passes over the text.")
-    steps: int | None = Field(
-        None, ge=1, description="Optimizer steps, however many passes they are; by default epochs decide."
-    )
-    batch_size: int = Field(32, ge=1, description="Blocks per forward pass, over all processes together.")
-    accumulation: int = Field(
-        8, ge=1, description="Forward passes per optimizer step: 32 blocks and 8 passes are batches of 256."
-    )
-    learning_rate: float = Field(5e-4, gt=0, le=1, description="Highest learning rate of AdamW.")
-    warmup: float = Field(
-        0.06, ge=0, lt=1, description="Fraction of all steps in which the learning rate rises."
-    )
-    beta2: float = Field(
-        0.98, gt=0, lt=1, description="Decay of AdamW's mean of squared gradients: 0.98 for large batches."
-    )
-    attention_dropout: float = Field(
-        0.1, ge=0, lt=1, description="Dropout of attention weights; above 0, no fused attention on GPUs."
-    )
-    max_length: int = Field(512, ge=8, description="Tokens of a block of text.")
-    freeze_embeddings: bool = Field(False, description="Do not train the embeddings.")
-    masking: Masking = Field(
-        Masking.DYNAMIC, description="Draw masks anew at every visit of a text (dynamic), or once (static)."
-    )
-    mask_copies: int = Field(
-        10, ge=1, description="Of static masks, how many sets each text has, which its visits take in turn."
-    )
-    whole_words: bool = Field(
-        False, description="Mask all tokens of a word together; for tokenizers that tell where words begin."
-    )
-    initialization: Initialization = Field(
-        Initialization.CHECKPOINT, description="Weights of the model, or random ones."
-    )
-    layers: int | None = Field(None, ge=1, description="Layers of a model with random weights.")
-    hidden_size: int | None = Field(None, ge=1, description="Width of a model with random weights.")
-    attention_heads: int | None = Field(
-        None, ge=1, description="Attention heads per layer of a model with random weights."
-    )
-    intermediate_size: int | None = Field(None, ge=1, description="FFN width of a model with random weights.")
-    head_steps: int | None = Field(
-        None,
-        ge=0,
-        description="Steps in which a fresh head for masked words learns alone, before the encoder does; by"
-        " default a tenth of all where the checkpoint has no such head.",
-    )
-
-    @model_validator(mode="after")
-    def _dimensions_are_of_random_weights(self) -> PretrainConfig:
-        if self.initialization is Initialization.CHECKPOINT and self.dimensions:
-            name = next(each for each in _DIMENSIONS if getattr(self, each) is not None)
-            raise ValueError(f"{name} is of a model with random weights: add initialization: random")
-        return self
-
-    @property
-    def dimensions(self) -> dict[str, int]:
-        """The fields of config.json that are changed."""
-        given = {field: getattr(self, name) for name, field in _DIMENSIONS.items()}
-        return {field: value for field, value in given.items() if value is not None}
 
 
 def _check(config: PretrainConfig, outset: RunOutline) -> RunOutline:
-    """Refuse blocks longer than the model, a shape that no model has, and a tokenizer without masks."""
+    """Refuse blocks longer than the model, shapes that no model has, and a tokenizer without masks."""
     from edgeroberta.runtime import mask_token
 
     model = outset.model
@@ -129,6 +45,9 @@ def _check(config: PretrainConfig, outset: RunOutline) -> RunOutline:
             where="pretrain.max_length",
             hint=f"choose 8 to {model.max_length}",
         )
+    if config.student is not None:
+        outset = config.student.check(outset, where=STUDENT)
+    outset = replace(outset, masked_words=True)
     if outset.shape is None:
         return outset
     shape = outset.shape
@@ -159,8 +78,8 @@ def _check(config: PretrainConfig, outset: RunOutline) -> RunOutline:
     of_text=True,
 )
 def pretrain(config: PretrainConfig, context: Context) -> Mapping[str, Any]:
-    """Train the newest checkpoint, or a model with random weights, on the masked words of the corpus."""
-    from edgeroberta.training import finetuning, loop, packing, prediction
+    """Train the newest checkpoint, its student, or a model with random weights on the words of the corpus."""
+    from edgeroberta.training import agnostic_distillation, finetuning, loop, packing, prediction
     from edgeroberta.training.pretraining import HeldoutText, PretrainingObjective
     from edgeroberta.training.run import TrainingRun
 
@@ -176,11 +95,24 @@ def pretrain(config: PretrainConfig, context: Context) -> Mapping[str, Any]:
     )
     task = _task(source)
     model = _model(config, source, task, context.seed)
+    pair = None
+    if config.student is not None:
+        pair = agnostic_distillation.prepare(
+            model,
+            config.student,
+            blocks=packed.train,
+            source=source,
+            task=task,
+            seed=context.seed,
+            where=STUDENT,
+        )
+        model = pair.student
     per_epoch = math.ceil(packed.train.count / (config.batch_size * config.accumulation))
     draws = _draws(config, source, context.seed, per_epoch)
     heldout = HeldoutText(packed.heldout, draws, config.batch_size, config.precision)
     steps = config.steps or per_epoch * config.epochs
-    objective = PretrainingObjective(model, packed.train, draws)
+    words = PretrainingObjective(model, packed.train, draws)
+    objective = words if pair is None else pair.objective(words, freeze_layers=config.freeze_layers)
     run = TrainingRun(
         label="pretrain",
         model=model,
@@ -189,7 +121,7 @@ def pretrain(config: PretrainConfig, context: Context) -> Mapping[str, Any]:
         settings=config.model_copy(update={"eval_steps": config.eval_steps or max(1, steps // EVALUATIONS)}),
         scratch=context.scratch,
         key=digest_value([documents.digest, source.digest]),
-        companion=objective.head,
+        companion=objective.companion,
         fresh_ids=True,
         units=objective.units,
         steps=steps,
@@ -200,11 +132,12 @@ def pretrain(config: PretrainConfig, context: Context) -> Mapping[str, Any]:
     )
     head_steps = _head_steps(config, source, steps)
     if head_steps:
-        _train_head(replace(run, steps=head_steps, scratch=context.scratch / "head"))
+        _train_head(replace(run, steps=head_steps, scratch=context.scratch / "head"), words)
     before = heldout.evaluate(model.to(prediction.accelerator().device))
+    taught = {} if pair is None else pair.notes(heldout)
     state = loop.train(run)
     finetuning.save(model, context, tokenizer=source)
-    return _notes(packed, state, before, head_steps)
+    return {**_notes(packed, state, before, head_steps), **taught}
 
 
 def _corpus(context: Context) -> Documents:
@@ -267,8 +200,8 @@ def _head_steps(config: PretrainConfig, source: Checkpoint, steps: int) -> int:
     return math.ceil(HEAD_SHARE * steps)
 
 
-def _train_head(run: Any) -> None:
-    """Train what stands on the encoder, which stays as it is."""
+def _train_head(run: TrainingRun, words: PretrainingObjective) -> None:
+    """Train what stands on the encoder, which stays as it is; ``words``: what it learns."""
     from edgeroberta.training import loop
 
     encoder = run.model.base_model
@@ -278,7 +211,16 @@ def _train_head(run: Any) -> None:
         update={"learning_rate": HEAD_RATE, "eval_steps": run.steps, "freeze_layers": 0}
     )
     try:
-        loop.train(replace(run, label="pretrain.head", settings=settings))
+        loop.train(
+            replace(
+                run,
+                label="pretrain.head",
+                settings=settings,
+                objective=words,
+                companion=words.companion,
+                units=words.units,
+            )
+        )
     finally:
         for parameter in learning:
             parameter.requires_grad_(True)

@@ -76,6 +76,15 @@ class MaskDraws:
         return MaskedBlocks(torch.from_numpy(ids).to(batch.ids.device), where, batch.ids[where])
 
 
+@dataclass(frozen=True, eq=False)
+class MaskedPass:
+    """What a model made of a batch of masked blocks."""
+
+    blocks: MaskedBlocks
+    logits: Tensor  # float[masks, V]
+    first: Tensor  # float[B, H], states of first tokens
+
+
 class NextSentence(nn.Module):
     """The head that tells whether the second part of a block follows the first, as BERT's does.
 
@@ -112,7 +121,7 @@ class PretrainingObjective:
     def __init__(self, model: PreTrainedModel, blocks: Blocks, draws: MaskDraws) -> None:
         self._model, self._draws = model, draws
         self._next = blocks.next_sentence
-        self.head = None if self._next is None else NextSentence.seeded(model.config, draws.seed)
+        self.companion = None if self._next is None else NextSentence.seeded(model.config, draws.seed)
         self._drawn: dict[bytes, MaskedBlocks] = {}
 
     def units(self, parts: Sequence[ProcessBatch]) -> Mapping[str, float]:
@@ -120,24 +129,32 @@ class PretrainingObjective:
         self._drawn = {part.rows.tobytes(): self._draws.of(part) for part in parts}
         drawn = (len(self._drawn[part.rows.tobytes()].true) * part.weight for part in parts)
         found = {MASKED: float(sum(drawn))}
-        if self.head is not None:
+        if self.companion is not None:
             found[NEXT_SENTENCE] = float(sum(len(part.rows) * part.weight for part in parts))
         return found
 
     def __call__(self, model: nn.Module, batch: ProcessBatch) -> Mapping[str, Tensor]:
-        """Run the model, wrapped or not, on a batch; returns each loss, float[masks] and float[B]."""
+        """Run the model, wrapped or not, on a batch; returns the sum of each loss."""
+        return self.losses(self.run(model, batch), batch)
+
+    def run(self, model: nn.Module, batch: ProcessBatch) -> MaskedPass:
+        """Run the model, wrapped or not, on the masks that were drawn for a batch."""
         masked = self._drawn.pop(batch.rows.tobytes())
         with masked_positions.first_states(self._model) as first:
             logits = masked_positions.logits(
                 self._model, masked.ids, batch.mask, masked.positions, wrapped=model
             )
+        return MaskedPass(masked, logits, first[0])
+
+    def losses(self, made: MaskedPass, batch: ProcessBatch) -> dict[str, Tensor]:
+        """Return the sum of the loss of each mask, and of next sentences where blocks are pairs, float[B]."""
         # every parameter gets a gradient, if only 0: data parallelism waits for all of them
-        nothing = 0.0 * logits.sum()
-        value = functional.cross_entropy(logits.float(), masked.true, reduction="none")
+        nothing = 0.0 * made.logits.sum()
+        value = functional.cross_entropy(made.logits.float(), made.blocks.true, reduction="none")
         found = {MASKED: value.sum() + nothing}
-        if self.head is not None and self._next is not None:
-            true = torch.from_numpy(self._next[batch.rows].astype(np.int64)).to(logits.device)
-            answers = self.head(first[0]).float()
+        if self.companion is not None and self._next is not None:
+            true = torch.from_numpy(self._next[batch.rows].astype(np.int64)).to(value.device)
+            answers = self.companion(made.first).float()
             found[NEXT_SENTENCE] = functional.cross_entropy(answers, true, reduction="none")
         return found
 

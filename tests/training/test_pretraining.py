@@ -67,7 +67,7 @@ def make_run(model, masking, tmp_path) -> Callable[..., TrainingRun]:
             objective=objective,
             settings=settings,
             scratch=tmp_path / name,
-            companion=objective.head,
+            companion=objective.companion,
             fresh_ids=True,
             units=objective.units,
             beta2=0.98,
