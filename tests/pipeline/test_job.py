@@ -11,7 +11,7 @@ from fake_stages import CHECKPOINT, GRAPH, FakeConfig
 
 from edgeroberta import pipeline, stages
 from edgeroberta.errors import CheckpointError
-from edgeroberta.pipeline.job import PipelineJob, name_and_key, start
+from edgeroberta.pipeline.job import PipelineJob, _settings, name_and_key, start
 from edgeroberta.progress import Progress
 from edgeroberta.recipe import RecipeStep
 from edgeroberta.runtime import processor
@@ -64,6 +64,19 @@ def test_the_key_of_a_stage_depends_on_the_content_of_the_folders_it_names(tiny_
     with pytest.raises(CheckpointError) as caught:
         key(tmp_path / "absent")
     assert caught.value.where == "distill.teacher"
+
+
+def test_the_key_of_verify_depends_on_names_of_lists_and_the_content_of_files(tmp_path):
+    def settings(*swaps: str) -> dict[str, Any]:
+        return _settings(stages.get("verify").config(swaps=swaps), "verify")
+
+    first, second = tmp_path / "a.toml", tmp_path / "b.toml"
+    first.write_text('pairs = [["he", "she"]]')
+    shutil.copyfile(first, second)
+    assert settings("gender")["swaps"] == ["gender"]
+    assert settings("gender", str(first)) == settings("gender", str(second))
+    second.write_text('pairs = [["man", "woman"]]')
+    assert settings("gender", str(first)) != settings("gender", str(second))
 
 
 def _prune_key(job: PipelineJob, **budget: Any) -> str:

@@ -266,3 +266,44 @@ def test_a_model_that_fills_masks_is_shown_a_text_with_one_and_has_no_labels(man
     written = card.write(manifest, report, family=family)
     assert f'print(runtime("{text}"))' in written
     assert "Labels:" not in written
+
+
+def test_a_card_tells_of_swapped_and_perturbed_texts(manifest, report):
+    nearly = {"mean": 0.011, "low": -0.003, "high": 0.026}
+    report["engines"][0]["swaps"] = [
+        {
+            "name": "gender",
+            "rows": 312,
+            "texts": 312,
+            "guessed": 12,
+            "baseline": 0.031,
+            "compressed": 0.042,
+            "only_baseline": 2,
+            "only_compressed": 5,
+            "increase": nearly,
+            "most": 0.02,
+            "verdict": "INCONCLUSIVE",
+        }
+    ]
+    report["engines"][0]["robustness"] = [
+        {
+            "name": "typos",
+            "changed": 990,
+            "baseline": 0.79,
+            "compressed": 0.77,
+            "baseline_loss": 0.028,
+            "compressed_loss": 0.039,
+            "drop": {"mean": 0.02, "low": 0.005, "high": 0.035},
+            "agreement": {"mean": 0.95, "low": 0.93, "high": 0.97},
+            "most": None,
+            "least": None,
+            "verdict": None,
+        }
+    ]
+    text = card.write(manifest, report)
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.split("\n")]
+    assert ["onnxruntime", "gender", "312", "3.1", "4.2", "+1.1 (-0.3 to +2.6)", "2", "5", "2.0",
+            "INCONCLUSIVE"] in cells  # fmt: skip
+    assert ["onnxruntime", "typos", "990", "79.0", "77.0", "2.8", "3.9", "+2.0 (+0.5 to +3.5)",
+            "95.0 (93.0 to 97.0)", "–", "not judged"] in cells  # fmt: skip
+    assert "In 12 rows of gender the next word decides what a term stands for" in text

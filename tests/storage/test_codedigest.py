@@ -52,6 +52,16 @@ def test_a_stage_counts_as_changed_when_a_module_that_it_rests_on_is(file, chang
     assert differ == changed
 
 
+def test_verify_counts_as_changed_when_a_list_of_terms_is(installed, tmp_path):
+    root = tmp_path / "edgeroberta"
+    shutil.copytree(installed, root)
+    file = root / "evaluation" / "terms" / "gender.en.toml"
+    file.write_text(file.read_text(encoding="utf-8") + "\n# more\n", encoding="utf-8")
+    verify = stages.MODULES["verify"]
+    assert codedigest.of(verify) != codedigest.of(verify, root=root)
+    assert codedigest.of(QUANTIZE) == codedigest.of(QUANTIZE, root=root)
+
+
 def test_line_ends_change_nothing(installed, tmp_path):
     root = tmp_path / "edgeroberta"
     shutil.copytree(installed, root)
