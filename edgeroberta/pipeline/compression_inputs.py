@@ -168,7 +168,7 @@ def _require_head(request: CompressionRequest, model: Checkpoint, spec: DataSpec
     if model.has_head:
         more = "; or, to compress its head for masked words: --task fill-mask"
     elif request.task == "fill-mask":
-        more = ", as --recipe adapt-int8 does"
+        more = ", as --recipe fill-mask-int8 does"
     elif request.task is None and tells_pairs(spec):
         more = "; or, to embed texts with it as it is: --pooling mean"
     raise CheckpointError(

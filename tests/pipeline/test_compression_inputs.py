@@ -176,7 +176,7 @@ def test_a_model_without_the_head_cannot_be_compressed_as_one_that_fills_masks(
 ):
     with pytest.raises(CheckpointError, match="nothing to compress yet") as refused:
         masked_words(tiny_headless_checkpoint, plain, "int8", "fill-mask")
-    assert str(refused.value.hint).endswith(", as --recipe adapt-int8 does")
+    assert str(refused.value.hint).endswith(", as --recipe fill-mask-int8 does")
     with pytest.raises(UsageError, match="the model is for text-classification, not for fill-mask") as raised:
         masked_words(tiny_checkpoint, plain, "int8", "fill-mask")
     assert raised.value.where == "--task"

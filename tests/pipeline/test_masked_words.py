@@ -35,7 +35,7 @@ def adapted(tiny_headless_checkpoint, plain) -> tuple[Path, Any]:
         tiny_headless_checkpoint,
         plain,
         task="fill-mask",
-        recipe="adapt-int8",
+        recipe="fill-mask-int8",
         output="adapted",
         settings={**settings, **LAX},
     )

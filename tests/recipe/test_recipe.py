@@ -303,7 +303,7 @@ def test_a_recipe_name_unlike_any_gets_the_list():
         recipe.load("zzz")
     assert (
         caught.value.hint
-        == "shipped recipes: adapt-int8, cascade, cascade-student, distill, finetune-embeddings,"
+        == "shipped recipes: cascade, cascade-student, distill, fill-mask-int8, finetune-embeddings,"
         " finetune-int8, fp32, int8, int8-distill, int8-outliers, prune-int8, tiny"
     )
 
