@@ -253,6 +253,9 @@ class Report:
     #: of a cascade, what was chosen, on which rows, and how it did, as ``report.cascade.sections`` takes it;
     #: None for one model. Reports of version 0.7 and before have none.
     cascade: Mapping[str, Any] | None = None
+    #: what was learnt from unlabelled text, as ``report.pretraining.sections`` takes it: one entry for each
+    #: such stage. Reports of version 0.8 and before have none.
+    pretraining: Sequence[Mapping[str, Any]] = ()
     warnings: tuple[str, ...] = ()  # what makes the figures say less than they seem to
 
     @property

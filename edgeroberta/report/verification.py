@@ -18,6 +18,7 @@ from edgeroberta.report import (
     engines_table,
     interval_plot,
     labels,
+    pretraining,
     rendering,
     robustness,
     stage_metrics,
@@ -75,6 +76,7 @@ def sections(report: Report) -> list[Section]:
     """Lay a report out for people."""
     return [
         *summary(report),
+        *pretraining.sections(report.pretraining),
         *_stages(report.per_stage),
         *cascade.sections(report.cascade),
         *_flips(report),

@@ -138,6 +138,7 @@ def verify(config: VerifyConfig, context: Context) -> Mapping[str, Any]:
     from edgeroberta.evaluation import EvaluationOptions, baseline_store, changed_reference
     from edgeroberta.evaluation import verify as verify_bundle
     from edgeroberta.evaluation.result import gate_limits
+    from edgeroberta.report import pretraining
     from edgeroberta.report import verification as report
     from edgeroberta.storage.publishing import name_of, without_folders
 
@@ -172,7 +173,11 @@ def verify(config: VerifyConfig, context: Context) -> Mapping[str, Any]:
         | ({} if tier is None else {"tier": tier})
         for lineage, tier in context.told
     ]
-    found = replace(found.with_history(linear_ops, lineages, per_stage), cascade=_cascade(found, context))
+    found = replace(
+        found.with_history(linear_ops, lineages, per_stage),
+        cascade=_cascade(found, context),
+        pretraining=pretraining.facts(context.history),
+    )
     report.write(found, context.output)
     # One that was given may be of a version that kept paths.
     told = replace(full, model=name_of(full.model), data_source=name_of(full.data_source))
