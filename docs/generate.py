@@ -114,8 +114,8 @@ def python() -> str:
 
 #: Functions in the order in which a reader wants them.
 _ORDER = (
-    "compress", "preview", "load", "evaluate", "bench", "latency_table", "reference",
-    "build", "check_bundle", "doctor", "list_recipes", "list_targets",
+    "compress", "preview", "pretrain", "preview_pretraining", "load", "evaluate", "bench", "latency_table",
+    "reference", "build", "check_bundle", "doctor", "list_recipes", "list_targets",
 )  # fmt: skip
 
 
@@ -141,7 +141,7 @@ def _function(name: str) -> str:
             _cell(_prose(told["Args"][each.name]).strip()),
         )
         for each in signature.parameters.values()
-        if name != "preview"
+        if not name.startswith("preview")
     ]
     if rows:
         parts.append(_table(("argument", "type", "default", "meaning"), rows))

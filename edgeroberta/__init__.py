@@ -43,6 +43,7 @@ __all__ = [  # noqa: F405
     "LatencyResult",
     "MaskPrediction",
     "Prediction",
+    "PretrainingResult",
     "RecipeError",
     "Runtime",
     "Similarity",
@@ -60,7 +61,9 @@ __all__ = [  # noqa: F405
     "list_recipes",
     "list_targets",
     "load",
+    "pretrain",
     "preview",
+    "preview_pretraining",
     "reference",
 ]
 

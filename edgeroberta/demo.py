@@ -95,6 +95,18 @@ def prepare(cache: Path) -> DemoSources:
     return DemoSources(base, data)
 
 
+def prepare_documents(cache: Path) -> Path:
+    """Write the longer reviews of the same package, 25,000 from IMDB, without their labels; return the file.
+
+    They are to be pre-trained on beside the sentences of :func:`prepare`.
+    """
+    reviews = packaged(*REVIEWS)
+    folder = cached.folder(
+        cache / "demo" / f"imdb-{_key(reviews)}", lambda folder: _write_documents(reviews, folder)
+    )
+    return folder / "reviews.csv"
+
+
 def packaged(package: str, name: str) -> Path:
     """Find a file of an installed package without importing the package."""
     spec = importlib.util.find_spec(package)
@@ -156,8 +168,18 @@ def _write_reviews(file: Path, folder: Path) -> None:
     _write_csv(folder / "heldout.csv", (row for row, out in zip(rows, mask, strict=True) if out))
 
 
-def _write_csv(path: Path, rows: Iterable[tuple[str, str]]) -> None:
+def _write_documents(file: Path, folder: Path) -> None:
+    """Write what is left out there; the line breaks of HTML become those of text."""
+    columns = read(file, source=file.name).columns
+    rows = zip(columns["text"], columns["source"], strict=True)
+    texts = (str(text).replace("<br />", "\n") for text, source in rows if source != REVIEWS_SOURCE)
+    _write_csv(folder / "reviews.csv", ((text,) for text in texts), header=("text",))
+
+
+def _write_csv(
+    path: Path, rows: Iterable[tuple[str, ...]], header: tuple[str, ...] = ("text", "label")
+) -> None:
     with path.open("w", encoding="utf-8", newline="") as handle:
         writer = csv.writer(handle, lineterminator="\n")
-        writer.writerow(("text", "label"))
+        writer.writerow(header)
         writer.writerows(rows)

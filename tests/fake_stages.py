@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,6 +33,8 @@ class FakeConfig(StageConfig):
     value: int = 0
     verdict: str = "PASS"
     seconds: float = 0.0
+    initialization: str = "checkpoint"
+    vocabulary: str = "keep"
 
 
 def started(log: Path) -> list[str]:
@@ -69,6 +72,40 @@ def train(config: FakeConfig, context: Context) -> Mapping[str, Any]:
     _write("train", config, context, (Kind.CHECKPOINT,))
     write_json(context.output / "config.json", {"trained": True})
     return {"baseline": str(context.baseline)}
+
+
+def pretrain(config: FakeConfig, context: Context) -> Mapping[str, Any]:
+    """Hand on the model's files, and say that it has learnt something of the corpus."""
+    note(config.log, "pretrain")
+    assert context.corpus is not None
+    count = sum(map(len, context.corpus.chunks()))
+    if not distributed.current().main:
+        return {}
+    checkpoint = context.scratch / "step"
+    done = int(checkpoint.read_text()) if checkpoint.exists() else 0
+    for step in range(done, TRAINING_STEPS):
+        note(config.log, "step")
+        write_text(checkpoint, str(step + 1))
+    time.sleep(config.seconds)
+    for file in context.checkpoint.folder.iterdir():
+        if file.is_file() and file.name != "artifact.json":
+            shutil.copy(file, context.output / file.name)
+    history = [
+        {"step": step, "epoch": step / 3, "loss_masked": 3.0, "perplexity": 20.0 - step, "accuracy": 0.3}
+        for step in range(TRAINING_STEPS + 1)
+    ]
+    del history[0]["loss_masked"]
+    return {
+        "documents": count,
+        "tokens": 90,
+        "tokens_seen": 270,
+        "steps": TRAINING_STEPS,
+        "best_step": TRAINING_STEPS,
+        "seconds": 1.5,
+        "tokens_per_second": 180.0,
+        "device": "cpu",
+        "history": history,
+    }
 
 
 def export(config: FakeConfig, context: Context) -> Mapping[str, Any]:
@@ -131,12 +168,22 @@ STAGES = (
     Stage("bundle", FakeConfig, bundle, (DRAFT, REPORT_KIND), BUNDLE, False),
 )
 NAMES = tuple(stage.name for stage in STAGES)
+OF_TEXT = Stage("pretrain", FakeConfig, pretrain, (CHECKPOINT,), CHECKPOINT, True, None, True)
 
 
 def recipe(log: Path, **settings: Mapping[str, Any]) -> Recipe:
     """The five stages in order; ``settings`` by the name of the stage."""
     steps = tuple(RecipeStep(stage, FakeConfig(log=log, **settings.get(stage.name, {}))) for stage in STAGES)
     return Recipe("fake", "for tests", steps, "fake.yaml", f"name: fake\nsettings: {json.dumps(settings)}\n")
+
+
+def of_text(log: Path, **settings: Any) -> Recipe:
+    """A recipe that ends in a checkpoint."""
+    step = RecipeStep(OF_TEXT, FakeConfig(log=log, **settings))
+    written = {"log": str(log), **settings}
+    return Recipe(
+        "adapt", "for tests", (step,), "adapt.yaml", f"name: adapt\nsettings: {json.dumps(written)}\n"
+    )
 
 
 def rows(*texts: str) -> Rows:

@@ -21,6 +21,7 @@ from edgeroberta.api.devices import (
 )
 from edgeroberta.api.evaluation import EvaluationResult, evaluate, load, reference
 from edgeroberta.api.measuring import BenchResult, LatencyResult, bench, latency_table
+from edgeroberta.api.pretraining import PretrainingResult, pretrain, preview_pretraining
 from edgeroberta.errors import (
     BundleError,
     CheckpointError,
@@ -65,6 +66,7 @@ __all__ = [
     "LatencyResult",
     "MaskPrediction",
     "Prediction",
+    "PretrainingResult",
     "RecipeError",
     "Runtime",
     "Similarity",
@@ -82,6 +84,8 @@ __all__ = [
     "list_recipes",
     "list_targets",
     "load",
+    "pretrain",
     "preview",
+    "preview_pretraining",
     "reference",
 ]

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
-import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from edgeroberta.api import data as rows
+from edgeroberta.api.arguments import overrides, path, with_arguments_of
 from edgeroberta.api.data import Data
 from edgeroberta.api.results import Result, reporting
 from edgeroberta.errors import UsageError
@@ -25,9 +23,6 @@ if TYPE_CHECKING:
     from edgeroberta.search.limits import BudgetLimits
     from edgeroberta.search.preview import BudgetPreview
     from edgeroberta.search.result import SearchResult
-
-_P = ParamSpec("_P")
-_R = TypeVar("_R")
 
 
 @dataclass(frozen=True)
@@ -146,7 +141,7 @@ def compress(
             ``mean``.
         eval_data: Rows for the gate; else part of ``data``.
         eval_fraction: Part of ``data`` that is held out, 0.1 if not given.
-        unlabelled: More texts to distil on.
+        unlabelled: More texts to distil on; what recipes pre-train on that begin with it.
         limit: Use at most this many rows of each file.
         seed: Seed of everything random.
         reference: Folder that :func:`reference` made for ``model`` and ``data``.
@@ -176,26 +171,7 @@ def compress(
     return CompressionResult(found.result, found.search_result)
 
 
-def _with_arguments_of(
-    like: Callable[_P, Any],
-) -> Callable[[Callable[[Mapping[str, Any]], _R]], Callable[_P, _R]]:
-    """Let a function of named arguments be called as ``like`` is."""
-    signature = inspect.signature(like)
-
-    def decorate(function: Callable[[Mapping[str, Any]], _R]) -> Callable[_P, _R]:
-        @functools.wraps(function)
-        def call(*args: _P.args, **kwargs: _P.kwargs) -> _R:
-            bound = signature.bind(*args, **kwargs)
-            bound.apply_defaults()
-            return function(bound.arguments)
-
-        call.__signature__ = signature  # type: ignore[attr-defined]
-        return call
-
-    return decorate
-
-
-@_with_arguments_of(compress)
+@with_arguments_of(compress)
 def preview(arguments: Mapping[str, Any]) -> Preview | BudgetPreview:
     """Check all that :func:`compress` would be given, and tell what it would do; nothing is trained.
 
@@ -232,9 +208,6 @@ def _asked(given: Mapping[str, Any]) -> tuple[CompressionRequest, BudgetLimits |
             "edgeroberta bench BUNDLE --host",
         )
     columns = ("text", "text_pair", "label", "label_format", "eval_data", "eval_fraction", "unlabelled")
-    settings = given["settings"]
-    if isinstance(settings, Mapping):  # JSON is YAML
-        settings = [f"{name}={json.dumps(value, default=str)}" for name, value in settings.items()]
     request = CompressionRequest(
         model=None if given["model"] is None else os.fspath(given["model"]),
         data=rows.spec(
@@ -242,13 +215,13 @@ def _asked(given: Mapping[str, Any]) -> tuple[CompressionRequest, BudgetLimits |
         ),
         recipe=os.fspath(given["recipe"]),
         overrides=(
-            *rows.several(settings),
+            *overrides(given["settings"]),
             *(("verify.keep_examples=true",) if given["keep_examples"] else ()),
         ),
         target=given["target"],
-        output=_path(given["output"]),
-        work=_path(given["work"]),
-        reference=_path(given["reference"]),
+        output=path(given["output"]),
+        work=path(given["work"]),
+        reference=path(given["reference"]),
         seed=given["seed"],
         limit=given["limit"],
         allow_pickle=given["allow_pickle"],
@@ -262,7 +235,3 @@ def _asked(given: Mapping[str, Any]) -> tuple[CompressionRequest, BudgetLimits |
 def _measure(value: float | str | None, unit: str) -> str | None:
     """Write a number as the command line does; text stays as it is."""
     return f"{value:.9f}{unit}" if isinstance(value, int | float) else value
-
-
-def _path(value: str | os.PathLike[str] | None) -> Path | None:
-    return None if value is None else Path(value)

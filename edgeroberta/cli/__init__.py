@@ -22,6 +22,7 @@ from edgeroberta.version import __version__
 #: function of that name.
 COMMANDS = {
     "compress": "edgeroberta.compress(model, data, output=…)",
+    "pretrain": "edgeroberta.pretrain(model, text, output=…)",
     "build": "edgeroberta.build(bundle, data)",
     "run": "edgeroberta.load(bundle)(texts)",
     "serve": "edgeroberta.load(bundle), for a server of your own",

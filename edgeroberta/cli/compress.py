@@ -20,6 +20,7 @@ from edgeroberta.cli.options import (
     Label,
     LabelFormat,
     Metric,
+    Override,
     Pooling,
     Size,
     Speedup,
@@ -51,9 +52,6 @@ EvalFraction = Annotated[float | None, typer.Option(help="Part of --data held ou
 Reference = Annotated[
     Path | None, typer.Option(help="Folder that 'edgeroberta reference' made for MODEL and --data.")
 ]
-Override = Annotated[
-    list[str] | None, typer.Option("--set", metavar="STAGE.KEY=VALUE", help="Override a recipe setting.")
-]
 
 
 def compress(
@@ -76,7 +74,10 @@ def compress(
     metric: Metric = None,
     task: TaskName = None,
     pooling: Pooling = None,
-    unlabelled: Annotated[str | None, typer.Option(help="File or folder of more texts to distil on.")] = None,
+    unlabelled: Annotated[
+        str | None,
+        typer.Option(help="File or folder of more texts to distil on, or to pre-train on."),
+    ] = None,
     eval_fraction: EvalFraction = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Use at most this many rows of each file.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,

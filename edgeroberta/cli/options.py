@@ -113,6 +113,9 @@ Perturb = Annotated[
     str | None,
     typer.Option(metavar="WAYS", help="How to perturb texts, with commas: typos, case, punctuation, width."),
 ]
+Override = Annotated[
+    list[str] | None, typer.Option("--set", metavar="STAGE.KEY=VALUE", help="Override a recipe setting.")
+]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 # A budget in place of a recipe.

@@ -79,6 +79,7 @@ def load_splits(
     tell: Callable[[str], None] | None = None,
     masks: MaskReader | None = None,
     fresh: FreshRows | None = None,
+    judges: Callable[[Sequence[Rows]], None] | None = None,
 ) -> Splits:
     """Read, check and split the user's rows.
 
@@ -89,8 +90,9 @@ def load_splits(
     choice that they did not make: columns that were found by their names, and parts that are not used.
     ``masks``: the model's tokenizer, of a task of masked words: its training rows are plain texts, the others
     have masks. ``fresh``: which rows are for the thresholds of a cascade; None where there is none. The other
-    parts are drawn before them, as without. Raises DataError: the data cannot be read, used or split;
-    ``where`` has the file and line; UnavailableError: a package to read the data with is missing.
+    parts are drawn before them, as without. ``judges``: called with the rows that no model may learn from, as
+    they are read: before words of theirs are masked. Raises DataError: the data cannot be read, used or
+    split; ``where`` has the file and line; UnavailableError: a package to read the data with is missing.
     """
     parts = sources.open_parts(spec, labelled=masks is None, apart=_apart(task))
     table = _training_table(spec, parts)
@@ -119,9 +121,11 @@ def load_splits(
         count = splitting.validation_count(len(set(_units(train))), several)
         train, validation = _split(train, task, count, purpose="validation", seed=spec.seed)
     train, aside = _for_thresholds(spec, task, fresh, train, (validation, heldout))
+    taken = (heldout, validation, *([aside] if aside else []))
+    if judges is not None:
+        judges(taken)
     unlabelled = None
     if spec.unlabelled is not None:
-        taken = (heldout, validation, *([aside] if aside else []))
         unlabelled = streams.load(spec, pair=train.pairs is not None, without=taken, apart=train.apart)
     if masks is not None:
         train = masks.plain(train)

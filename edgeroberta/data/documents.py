@@ -122,13 +122,16 @@ def load(
 
     ``spec``: ``unlabelled`` is a file (``.txt``, CSV, TSV, JSONL, Parquet), a folder of files of one format,
     read in the order of their names, or a data set on the Hub; ``text`` its column of texts, where it has
-    one of that name; ``limit``: how many documents to draw at random. ``without``: rows whose texts, or
-    contexts of questions, are left out, as those that models are judged by. ``tell``: called with a line for
-    people on each choice that they did not make. Blank rows count for nothing. Raises DataError: it cannot be
-    read or used; ``where`` has the file and line; UnavailableError: a package to read it with is missing.
+    one of that name, or where ``data`` is the same; ``limit``: how many documents to draw at random.
+    ``without``: rows whose texts, or contexts of questions, are left out, as those that models are judged by.
+    ``tell``: called with a line for people on each choice that they did not make. Blank rows count for
+    nothing. Raises DataError: it cannot be read or used; ``where`` has the file and line; UnavailableError: a
+    package to read it with is missing.
     """
     name = str(spec.unlabelled)
     path = paths.named(name)
+    # A column that was named for labelled rows need not be here; one that was named for these texts must.
+    usual = () if spec.text is not None and spec.data == name else columns.TEXTS
     read: Callable[[DocumentForm], Iterator[list[str]]]
     if path.exists() or not hub.is_id(name):
         files = _files(path, name)
@@ -136,7 +139,7 @@ def load(
 
         def read(form: DocumentForm) -> Iterator[list[str]]:
             for file, source in files.items():
-                yield from _documents(file, source, spec.text, form)
+                yield from _documents(file, source, spec.text, form, usual)
             if _state(files) != state:
                 raise _changed(name)
 
@@ -145,7 +148,7 @@ def load(
     else:
 
         def read(form: DocumentForm) -> Iterator[list[str]]:
-            yield from _cells(hub.stream(name, rows=ROWS), spec.text)
+            yield from _cells(hub.stream(name, rows=ROWS), spec.text, usual)
 
     taken = {key for rows in without for key in _keys(rows)}
     return _checked(DocumentStream(name, read, taken, spec.limit, spec.seed))
@@ -227,10 +230,12 @@ def _forms(files: Mapping[Path, str]) -> Iterator[str]:
             yield f"{source}: blank lines separate its documents; documents: rows makes each line one"
 
 
-def _documents(file: Path, source: str, text: str | None, form: DocumentForm) -> Iterator[list[str]]:
+def _documents(
+    file: Path, source: str, text: str | None, form: DocumentForm, usual: Sequence[str]
+) -> Iterator[list[str]]:
     if file.suffix.lower() != ".txt":
         numbers = columns.numbers((text,)) if file.suffix.lower() in (".csv", ".tsv") else ()
-        yield from _cells(readers.stream(file, source=source, numbers=numbers, rows=ROWS), text)
+        yield from _cells(readers.stream(file, source=source, numbers=numbers, rows=ROWS), text, usual)
         return
     parts = text_lines.blocks(file, source=source)
     if form is DocumentForm.AUTO:
@@ -239,13 +244,13 @@ def _documents(file: Path, source: str, text: str | None, form: DocumentForm) ->
     yield from (text_lines.paragraphs if form is DocumentForm.BLANK_LINES else text_lines.rows)(parts)
 
 
-def _cells(tables: Iterator[DataTable], text: str | None) -> Iterator[list[str]]:
-    """Read the column that the user named for the labelled rows, where it is here, or a usual one."""
+def _cells(tables: Iterator[DataTable], text: str | None, usual: Sequence[str]) -> Iterator[list[str]]:
+    """Read the column that the user named, where it is here, or a usual one."""
     column: str | None = None
     for table in tables:
         if column is None:
-            usual = next((name for name in (text, *columns.TEXTS) if name in table.columns), None)
-            column = columns.choose(table, usual or text, None, None, labelled=False).text
+            there = next((name for name in (text, *usual) if name in table.columns), None)
+            column = columns.choose(table, there or text, None, None, labelled=False).text
         yield texts.present(table, column)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,21 +52,43 @@ class RunResult:
 
 def run(recipe: Recipe, job: PipelineJob, *, progress: Progress) -> RunResult:
     """Run a recipe and deliver its bundle; a folder that holds something else is left alone."""
-    ranks = distributed.current()
-    if ranks.main:
+
+    def deliver(made: Sequence[StageRun]) -> None:
+        delivery.deliver(made[-1].artifact, job.output)
+
+    if distributed.current().main:
         delivery.check_apart(job.output, job.work)
         delivery.check(job.output)
+    made = carry_out(recipe, job, deliver, progress=progress, then=_remember)
+    reports = [item.artifact for item in made if item.artifact.kind is Kind.REPORT]
+    report = read_report(reports[-1].path) if reports else None
+    return RunResult(job.output, report, made, job.task, job.notes)
+
+
+def carry_out(
+    recipe: Recipe,
+    job: PipelineJob,
+    deliver: Callable[[Sequence[StageRun]], None],
+    *,
+    progress: Progress,
+    then: Callable[[PipelineJob, Sequence[StageRun]], None] | None = None,
+) -> tuple[StageRun, ...]:
+    """Run the stages of a recipe, and let the main process deliver what they made.
+
+    ``deliver``: puts it where the user wants it, while the work folder is held. ``then``: what is done once
+    that has worked and the work folder is tidied.
+    """
+    ranks = distributed.current()
     with _held(job.work, ranks) as work:
         made = _make(recipe.stages, job, progress, recipe.text, work)
         if work:
             with workspace.disk_errors(job.output):
-                delivery.deliver(made[-1].artifact, job.output)
+                deliver(made)
             work.tidy([item.artifact.path.name for item in made])
-            _remember(job, made)
+            if then is not None:
+                then(job, made)
         ranks.wait()
-    reports = [item.artifact for item in made if item.artifact.kind is Kind.REPORT]
-    report = read_report(reports[-1].path) if reports else None
-    return RunResult(job.output, report, made, job.task, job.notes)
+    return made
 
 
 def _remember(job: PipelineJob, made: Sequence[StageRun]) -> None:

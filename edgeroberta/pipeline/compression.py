@@ -161,4 +161,5 @@ def _job(
         seed=request.seed,
         reference=request.reference,
         source=source.said,
+        corpus=source.corpus,
     )

@@ -11,7 +11,9 @@ from edgeroberta import demo, stages
 from edgeroberta.data import (
     DataSpec,
     MaskReader,
+    Rows,
     Splits,
+    documents,
     infer_task,
     judging,
     load_splits,
@@ -19,19 +21,19 @@ from edgeroberta.data import (
     tells_pairs,
     word_coverage,
 )
+from edgeroberta.data.documents import Documents
 from edgeroberta.errors import CheckpointError, UsageError
 from edgeroberta.evaluation import answer_limits
 from edgeroberta.evaluation import baseline_store as reference
-from edgeroberta.pipeline import delivery, embedding_inputs, fresh_rows, workspace
+from edgeroberta.pipeline import embedding_inputs, fresh_rows, places, text_inputs
 from edgeroberta.recipe import Recipe, walk
 from edgeroberta.roberta import resolving
 from edgeroberta.roberta.checkpoint import Checkpoint
-from edgeroberta.runtime import mask_token
 from edgeroberta.runtime.tokenizer import TextTokenizer
 from edgeroberta.stages import build
 from edgeroberta.storage import paths
 from edgeroberta.storage.cache import cache_dir
-from edgeroberta.tasks import Problem, Task, asked, masked
+from edgeroberta.tasks import Problem, Task, asked
 
 #: Where the bundle of the packaged default goes when the user does not say.
 DEMO_OUTPUT = Path("out/demo")
@@ -68,32 +70,55 @@ class CompressionInputs:
     data: Splits
     said: Mapping[str, Any]
     told: tuple[str, ...]
+    corpus: Documents | None = None  # unlabelled text, where the recipe pre-trains
 
 
 def folders(request: CompressionRequest) -> tuple[Path, Path]:
     """Return the output and the work folder, absolute; refuse those that hold something else."""
-    output = request.output
-    if output is None:
-        if request.model is not None:
-            raise UsageError("say where the bundle goes", where="-o/--output", hint="add -o out/")
-        output = DEMO_OUTPUT
-    output = paths.named(output).resolve()
-    work = paths.named(request.work).resolve() if request.work else output.with_name(output.name + ".work")
-    delivery.check_apart(output, work)
-    delivery.check(output)
-    workspace.check(work)
-    return output, work
+    return places.find(
+        request.output, request.work, default=None if request.model is not None else DEMO_OUTPUT
+    )
 
 
 def find(request: CompressionRequest, chosen: Recipe) -> CompressionInputs:
     """Find the model and read the rows; the packaged default's model is its base encoder."""
-    own = trains_baseline(chosen)
-    if own and request.reference is not None:
+    text_inputs.require_bundle(chosen)
+    text_inputs.require_learning(chosen, request.task)
+    if trains_baseline(chosen) and request.reference is not None:
         raise UsageError(
             f"the recipe {chosen.name!r} makes its own baseline, so no reference is of it yet",
             where="--reference",
             hint="leave --reference out, or fine-tune first and give the result as MODEL",
         )
+    named = _named(request, chosen)
+    model, spec, said = named.model, named.spec, dict(named.said)
+    told: list[str] = []
+    splits, corpus = _read(named, chosen, told)
+    if request.data is not None:
+        said["data"] = _recorded(replace(spec, kept=splits.reading))
+    task = judging.judge(splits.train.shown(named.task), spec, splits.train, request.metric, told.append)
+    if task.problem is Problem.EMBEDDING:
+        _check_metric(task, splits)
+    task = answer_limits.usual(task, splits.train, model)
+    if task.problem is Problem.TOKENS:
+        told.extend(_words_without_token(chosen, model, task, splits))
+    source = CompressionInputs(model, task, splits, said, tuple(told) if request.data else (), corpus)
+    check_reference(request, chosen, source, known=request.model is not None)
+    return source
+
+
+@dataclass(frozen=True)
+class _Named:
+    """What the user named, or what is packaged where they named nothing."""
+
+    model: Checkpoint
+    task: Task
+    spec: DataSpec
+    said: Mapping[str, Any]  # what of it the lineage keeps
+
+
+def _named(request: CompressionRequest, chosen: Recipe) -> _Named:
+    """Find the model and tell the task; rows are only looked at to tell it."""
     if request.model is None:
         if request.data is not None:
             raise UsageError(
@@ -102,51 +127,49 @@ def find(request: CompressionRequest, chosen: Recipe) -> CompressionInputs:
                 hint="edgeroberta compress MODEL --data …, with a model folder or a Hub id",
             )
         sources = demo.prepare(cache_dir())
-        model, spec = Checkpoint(sources.base), replace(sources.data, limit=request.limit)
-        said: dict[str, Any] = {"model": demo.PACKAGED, "limit": request.limit}
-        task = _task(request, model, spec, own=True)
-    elif request.data is None:
+        reviews = str(demo.prepare_documents(cache_dir())) if chosen.of_text else None
+        spec = replace(sources.data, limit=request.limit, unlabelled=reviews)
+        model, said = Checkpoint(sources.base), {"model": demo.PACKAGED, "limit": request.limit}
+        return _Named(model, _task(request, model, spec, own=True), spec, said)
+    if request.data is None:
         raise UsageError(
             "a MODEL needs rows to be calibrated and judged on",
             where="--data",
             hint=f"edgeroberta compress {request.model} --data reviews.csv -o out/",
         )
-    else:
-        model = resolving.resolve(
-            request.model, allow_pickle=request.allow_pickle, cache=cache_dir()
-        ).absolute()
-        spec = request.data
-        said = {"model": _absolute(request.model)}
-        if embedding_inputs.wanted(model, request.task, request.pooling):
-            model = embedding_inputs.of_embeddings(model, request.pooling, trained=own, cache=cache_dir())
-            task = model.task
-        else:
-            task = _task(request, model, spec, own=own)
-    told: list[str] = []
-    masks = MaskReader.of(task, model.folder, model.max_length)
+    text_inputs.require_text(chosen, request.data.unlabelled)
+    model = resolving.resolve(request.model, allow_pickle=request.allow_pickle, cache=cache_dir()).absolute()
+    own, spec, said = trains_baseline(chosen), request.data, {"model": _absolute(request.model)}
+    if embedding_inputs.wanted(model, request.task, request.pooling):
+        model = embedding_inputs.of_embeddings(model, request.pooling, trained=own, cache=cache_dir())
+        return _Named(model, model.task, spec, said)
+    return _Named(model, _task(request, model, spec, own=own), spec, said)
+
+
+def _read(named: _Named, chosen: Recipe, told: list[str]) -> tuple[Splits, Documents | None]:
+    """Read rows and unlabelled text; ``told`` gets what was chosen for the user there."""
+    model, task, spec = named.model, named.task, named.spec
+    rows, notes = text_inputs.for_readers(chosen, spec, task)
+    judges: list[Rows] = []
     splits = load_splits(
-        spec, task=task, tell=told.append, masks=masks, fresh=fresh_rows.wanted(chosen, task, spec)
+        rows,
+        task=task,
+        tell=told.append,
+        masks=MaskReader.of(task, model.folder, model.max_length),
+        fresh=fresh_rows.wanted(chosen, task, spec),
+        judges=judges.extend,
     )
-    told.extend(fresh_rows.told(chosen, splits))
-    if request.data is not None:
-        said["data"] = _recorded(replace(spec, kept=splits.reading))
-    task = judging.judge(splits.train.shown(task), spec, splits.train, request.metric, told.append)
-    if task.problem is Problem.EMBEDDING:
-        _check_metric(task, splits)
-    task = answer_limits.usual(task, splits.train, model)
-    if task.problem is Problem.TOKENS:
-        told.extend(_words_without_token(chosen, model, task, splits))
-    source = CompressionInputs(model, task, splits, said, tuple(told) if request.data else ())
-    check_reference(request, chosen, source, known=request.model is not None)
-    return source
+    told.extend((*fresh_rows.told(chosen, splits), *text_inputs.told(chosen), *notes))
+    if not chosen.of_text or spec.unlabelled is None:
+        return splits, None
+    return splits, documents.load(spec, without=judges, tell=told.append)
 
 
 def _task(request: CompressionRequest, model: Checkpoint, spec: DataSpec, *, own: bool) -> Task:
     """Tell the task by the model, or by the rows where the recipe has it learnt first."""
     problems = asked(request.task)
     if own and request.task is not None and Problem.MASKED in problems:
-        width, token = masked.width(model.config.vocab_size), mask_token.find(model.folder)
-        return Task(Problem.MASKED, (), dimensions=width, mask_id=token.id)
+        return text_inputs.masked_task(model)
     if not own:
         _require_head(request, model, spec)
     task = infer_task(spec) if own else model.task

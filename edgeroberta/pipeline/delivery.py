@@ -1,4 +1,4 @@
-"""Put a finished bundle where the user wants it: all of it or nothing, and never over foreign files.
+"""Put a finished bundle or checkpoint where the user wants it: all or nothing, never over foreign files.
 
 A delivery has a folder of its own beside the output, and touches no other one there::
 
@@ -6,6 +6,8 @@ A delivery has a folder of its own beside the output, and touches no other one t
       delivery.json    says that the folder is ours; locked for as long as its process lives
       new/             the bundle, until it is whole
       old-0/           the former bundle, once it has been moved aside
+
+A checkpoint is delivered as a bundle is; the file that lists its files is ``pretraining.json``.
 """
 
 from __future__ import annotations
@@ -30,6 +32,12 @@ from edgeroberta.storage import artifact, jsontext
 from edgeroberta.storage.artifact import LINEAGE_FILE, Artifact
 from edgeroberta.storage.files import README
 
+#: What says of a checkpoint how it was made, as the manifest does of a bundle.
+PRETRAINING_FILE, PRETRAINING = "pretraining.json", "edgeroberta-pretraining"
+#: The file that lists what was delivered, by the kind that it says it is of, and what people call that.
+_LISTED_IN = {KIND: MANIFEST_FILE, PRETRAINING: PRETRAINING_FILE}
+NAMES = {KIND: "bundle", PRETRAINING: "checkpoint"}
+
 MARKER, NEW, OLD = "delivery.json", "new", "old-"
 #: The card is the one file of a bundle that people edit: an edited one is kept.
 _CARD = README
@@ -52,19 +60,21 @@ _MEASURED = {
 logger = logging.getLogger(__name__)
 
 
-def check(output: Path) -> None:
-    """Refuse an output that is neither free nor a former bundle; called before hours of work."""
+def check(output: Path, kind: str = KIND) -> None:
+    """Refuse an output that is neither free nor a former delivery of a kind; called before hours of work."""
+    name = NAMES[kind]
     hint = "choose another folder with -o, or move this one away"
     if output.exists() and not output.is_dir():
-        raise UsageError("a file, where the bundle's folder should go", where=str(output), hint=hint)
+        raise UsageError(f"a file, where the {name}'s folder should go", where=str(output), hint=hint)
     if os.path.ismount(output):
         raise UsageError(
             "a mount point, which cannot be replaced as a whole",
             where=str(output),
-            hint=f"give a folder in it: -o {output / 'bundle'}",
+            hint=f"give a folder in it: -o {output / name}",
         )
-    if output.is_dir() and any(output.iterdir()) and not _is_bundle(output):
-        raise UsageError("not empty, and not a bundle; it is left untouched", where=str(output), hint=hint)
+    if output.is_dir() and any(output.iterdir()) and _kind(output) != kind:
+        what = f"not empty, and not a {name}{' of edgeroberta pretrain' if kind == PRETRAINING else ''}"
+        raise UsageError(f"{what}; it is left untouched", where=str(output), hint=hint)
 
 
 def check_apart(output: Path, work: Path) -> None:
@@ -81,47 +91,59 @@ def check_apart(output: Path, work: Path) -> None:
     raise UsageError(what, where="--work", hint="leave --work out, or name a folder beside the output")
 
 
-def deliver(bundle: Artifact, output: Path) -> None:
+def deliver(
+    made: Artifact, output: Path, *, kind: str = KIND, more: Mapping[str, bytes] | None = None
+) -> None:
     """Copy a finished bundle to ``output``, replacing a former bundle.
 
     The copy is made beside ``output`` and renamed, so a reader never sees half a bundle. A former bundle is
     renamed out of the way first: between these two renames there is nothing at ``output``, and a run that is
     killed right there is repaired by the next one. Files that the user has put into a former bundle, which
-    its manifest does not list, and an edited card are then moved into the new one.
+    its manifest does not list, and an edited card are then moved into the new one. ``kind``: what it is, as
+    the file that lists its files says. ``more``: files beside those that were made, or in their place.
     """
     output = output.resolve()
     output.parent.mkdir(parents=True, exist_ok=True)
     _recover(output)
-    check(output)
-    if _holds(output, bundle.path):
+    check(output, kind)
+    if _holds(output, made.path, more or {}):
         return
     with _staging(output) as staging:
-        artifact.copy_tree(bundle.path, staging / NEW)
+        artifact.copy_tree(made.path, staging / NEW)
+        for name, data in (more or {}).items():
+            artifact.write_bytes(staging / NEW / name, data)
         artifact.flush_tree(staging / NEW)
-        _swap(staging, output)
+        _swap(staging, output, kind)
         artifact.flush(output.parent)
 
 
 def _manifest(folder: Path) -> Mapping[str, Any] | None:
-    try:
-        manifest = jsontext.loads((folder / MANIFEST_FILE).read_bytes())
-    except (OSError, ValueError):
-        return None
-    return manifest if isinstance(manifest, dict) and manifest.get("kind") == KIND else None
+    """Return what lists the files of a delivery; None of any other folder."""
+    for kind, name in _LISTED_IN.items():
+        try:
+            manifest = jsontext.loads((folder / name).read_bytes())
+        except (OSError, ValueError):
+            continue
+        if isinstance(manifest, dict) and manifest.get("kind") == kind:
+            return manifest
+    return None
 
 
-def _is_bundle(folder: Path) -> bool:
-    return _manifest(folder) is not None
+def _kind(folder: Path) -> str | None:
+    manifest = _manifest(folder)
+    return None if manifest is None else str(manifest["kind"])
 
 
-def _holds(output: Path, bundle: Path) -> bool:
-    """Tell whether every file of the bundle is there unchanged; files of the user's beside them may stay."""
-    files = [item.relative_to(bundle) for item in bundle.rglob("*") if item.is_file()]
-    return all(
-        (output / file).is_file()
-        and artifact.digest_file(output / file) == artifact.digest_file(bundle / file)
+def _holds(output: Path, made: Path, more: Mapping[str, bytes]) -> bool:
+    """Tell whether every file of a delivery is there unchanged; files of the user's beside them may stay."""
+    files = [item.relative_to(made) for item in made.rglob("*") if item.is_file()]
+    copied = all(
+        (output / file).is_file() and artifact.digest_file(output / file) == artifact.digest_file(made / file)
         for file in files
-        if file.name != LINEAGE_FILE
+        if file.name != LINEAGE_FILE and file.as_posix() not in more
+    )
+    return copied and all(
+        (output / name).is_file() and (output / name).read_bytes() == data for name, data in more.items()
     )
 
 
@@ -158,7 +180,7 @@ def _marker(output: Path) -> str:
     return json.dumps({"kind": "edgeroberta-delivery", "schema_version": 1, "output": output.name}) + "\n"
 
 
-def _swap(staging: Path, output: Path) -> None:
+def _swap(staging: Path, output: Path, kind: str) -> None:
     """Give the new bundle its name; what has that name is moved aside, as often as it takes."""
     for number in itertools.count():
         try:
@@ -168,7 +190,7 @@ def _swap(staging: Path, output: Path) -> None:
                 raise
         else:
             return
-        check(output)
+        check(output, kind)
         with contextlib.suppress(FileNotFoundError):  # another run has just moved it aside
             output.replace(staging / f"{OLD}{number}")
 
@@ -224,7 +246,7 @@ def _settle(staging: Path, output: Path) -> None:
         manifest = _manifest(former)  # None: what was the user's has been moved, the rest is being removed
         if manifest is not None and not output.exists():
             former.replace(output)
-        elif manifest is None or _is_bundle(output):
+        elif manifest is None or _kind(output) is not None:
             _carry_over(former, manifest, output)
             shutil.rmtree(former)
         else:
@@ -250,7 +272,9 @@ def _carry_over(former: Path, manifest: Mapping[str, Any] | None, output: Path) 
         name = item.relative_to(former)
         if item.is_dir() and not item.is_symlink():
             continue
-        if name.as_posix() in (MANIFEST_FILE, *measured) or _ours(item, listed.get(name.as_posix())):
+        if name.as_posix() in (_LISTED_IN[str(manifest["kind"])], *measured) or _ours(
+            item, listed.get(name.as_posix())
+        ):
             continue
         target = _free(output / name)
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -38,6 +38,7 @@ class Preview(Shown):
             "model": _model(job.model),
             "task": {**job.task.to_json(), "metric": job.task.metric},
             "rows": _rows(job.data),
+            **({"text": {"source": job.corpus.source, "digest": job.corpus.digest}} if job.corpus else {}),
             "label_format": job.data.reading.format.value if job.data.reading else None,
             "target": {
                 "name": job.target.name,
@@ -90,6 +91,8 @@ class Preview(Shown):
         ]
         if job.data.reading is not None and job.task.problem is not Problem.EMBEDDING:
             lines.insert(3, f"labels: read as {job.data.reading.format}")
+        if job.corpus is not None:
+            lines.insert(-2, f"text:   {job.corpus.source}")
         lines += self.told
         if self.fine_tunes_packaged_model:
             lines.append("the packaged default's baseline would be fine-tuned first")

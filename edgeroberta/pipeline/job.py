@@ -104,14 +104,14 @@ def start(job: PipelineJob) -> PipelineState:
     """Wrap the user's model as the first artifact, where it lies."""
     content = job.model.digest
     said = dict(job.source)
-    if "data" in said and (hub_id := resolving.hub_id(str(said.get("model")))):
+    if said.keys() & {"data", "unlabelled"} and (hub_id := resolving.hub_id(str(said.get("model")))):
         said["hub_id"] = hub_id
     lineage = Lineage(
         stage="source",
         key=content,
         config=without_folders(said),
         seed=job.seed,
-        inputs={"data": job.data.digest},
+        inputs={"data": job.data.digest, **({"text": job.corpus.digest} if job.corpus else {})},
         versions={},
         seconds=0.0,
         content=content,

@@ -162,6 +162,15 @@ def check_reading(
     return tuple(told)
 
 
+def check_tokens(model: Checkpoint, texts: Sequence[str], *, partly: bool = False) -> tuple[str, ...]:
+    """Hold the runtime's tokens of some texts to those of transformers; else as :func:`check_reading`."""
+    missing = _missing(_FOR_TOKENS) if partly else ()
+    if missing:
+        return (f"tokens were not compared with transformers': {missing[0]} is not installed",)
+    found = tokens.check(model, texts)
+    return () if found is None else (f"WARNING: {found}",)
+
+
 def _missing(packages: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in packages if importlib.util.find_spec(name) is None)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from edgeroberta.evaluation.per_stage import PerStageMetrics
 from edgeroberta.evaluation.result import to_come
 from edgeroberta.latency.int8 import Int8Speedup
 from edgeroberta.pipeline import RunResult
+from edgeroberta.pipeline.execution import StageRun
 from edgeroberta.progress import duration
 from edgeroberta.report import cascade_lines, engines_table, stage_metrics
 from edgeroberta.runtime import mask_token
@@ -43,14 +44,9 @@ def to_json(result: RunResult) -> dict[str, Any]:
 
 def to_text(result: RunResult, *, program: str = "edgeroberta", budget: bool = False) -> str:
     """Return the outcome of a run for people: sizes, accuracy, speed, the verdict, the next commands."""
-    bundle = shlex.quote(_shown(result.bundle))
+    bundle = shlex.quote(shown(result.bundle))
     call = f"{program} {{}} {bundle}".format
-    fresh = [made.artifact.lineage.seconds for made in result.stages if not made.reused]
-    reused = len(result.stages) - len(fresh)
-    spent = f"{len(fresh)} stages in {duration(sum(fresh))}"
-    if reused:
-        spent = f"{spent}, {reused} reused" if fresh else f"all {reused} stages reused"
-    lines = ["", spent]
+    lines = ["", spent(result.stages)]
     if result.notes:
         lines += ["", *result.notes]
     if result.report:
@@ -124,7 +120,17 @@ def _verdict(report: Mapping[str, Any]) -> list[str]:
     return [*warnings, f"{judgement['verdict']}: {judgement['reason']}"]
 
 
-def _shown(path: Path) -> str:
+def spent(stages: Sequence[StageRun]) -> str:
+    """Say how long the stages of a run took, and how many were there."""
+    fresh = [made.artifact.lineage.seconds for made in stages if not made.reused]
+    reused = len(stages) - len(fresh)
+    if not fresh:
+        return f"all {reused} stages reused"
+    took = f"{len(fresh)} {'stage' if len(fresh) == 1 else 'stages'} in {duration(sum(fresh))}"
+    return f"{took}, {reused} reused" if reused else took
+
+
+def shown(path: Path) -> str:
     """Return a path relative to the current folder where it lies below it."""
     try:
         return str(path.relative_to(Path.cwd()))

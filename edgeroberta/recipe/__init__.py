@@ -36,6 +36,7 @@ from edgeroberta.recipe.validation import dotted, first_problem
 from edgeroberta.settings import StageConfig
 from edgeroberta.stages import Stage
 from edgeroberta.storage import yamltext
+from edgeroberta.storage.artifact import Kind
 
 __all__ = [
     "ORDER",
@@ -102,6 +103,16 @@ class Recipe(Shown):
     def cascade(self) -> RecipeStep | None:
         """The stage that joins several models; None where the recipe makes one."""
         return next((step for step in self.stages if step.tiers), None)
+
+    @property
+    def of_text(self) -> bool:
+        """Whether a stage learns from unlabelled text alone, which must then be given."""
+        return any(step.stage.of_text for step in self.stages)
+
+    @property
+    def makes(self) -> Kind:
+        """What it ends in: a bundle, or a checkpoint where all it does is learn from unlabelled text."""
+        return self.stages[-1].stage.writes
 
     @property
     def outline(self) -> tuple[str, ...]:

@@ -18,7 +18,8 @@ OF_TIERS = (Kind.CHECKPOINT, Kind.GRAPH, Kind.DRAFT)
 def check(items: Sequence[RawStage], where: str) -> None:
     """Refuse a recipe whose stages cannot follow one another. ``where``: name of its file."""
     made = _follow(items, where)
-    if Kind.BUNDLE not in made:
+    # A checkpoint that was made of text alone is delivered as it is.
+    if Kind.BUNDLE not in made and not all(stages.get(each.name).of_text for each in items):
         raise RecipeError(
             "the recipe makes no bundle", where=f"{where}: stages", hint="end it with '- bundle: {}'"
         )
@@ -61,7 +62,7 @@ def _check_tier(tier: RawTier, where: str) -> None:
 def _follow(items: Sequence[RawStage], where: str) -> dict[Kind, str]:
     """Check the order of a chain of stages; returns the last stage that made each kind of artifact."""
     made: dict[Kind, str] = {Kind.CHECKPOINT: "the model"}
-    passed: set[str] = set()
+    passed: dict[str, None] = {}  # in order
     for each in items:
         stage, place = stages.get(each.name), f"{where}: {each.place}"
         for kind in stage.reads:
@@ -72,6 +73,13 @@ def _follow(items: Sequence[RawStage], where: str) -> dict[Kind, str]:
                     where=place,
                     hint=f"put '- {maker}: {{}}' before it" if maker else None,
                 )
+        learnt = next((name for name in passed if not stages.get(name).of_text), None)
+        if stage.of_text and learnt is not None:
+            raise RecipeError(
+                f"{stage.name} learns from unlabelled text, and would undo what {learnt} has made",
+                where=place,
+                hint=f"put {stage.name} before {learnt}",
+            )
         for later in ORDER[ORDER.index(stage.writes) + 1 :]:
             if later in made:
                 raise RecipeError(
@@ -82,6 +90,6 @@ def _follow(items: Sequence[RawStage], where: str) -> dict[Kind, str]:
         # Only training resumes from its own result; any other stage would throw away what was made of it.
         if stage.writes is not Kind.CHECKPOINT and stage.name in passed:
             raise RecipeError(f"{stage.name} can stand in a recipe only once", where=place)
-        passed.add(stage.name)
+        passed[stage.name] = None
         made[stage.writes] = stage.name
     return made

@@ -77,7 +77,7 @@ DEPENDS = {
 _OF_TEXT = ("corpus", "seed")
 
 #: Stages that make the baseline when they stand first: what they write is the teacher.
-TEACHER_STAGES = ("finetune",)
+TEACHER_STAGES = ("tokenizer", "pretrain", "finetune")
 
 _REGISTRY: dict[str, Stage] = {}
 

@@ -36,15 +36,22 @@ def strip(folder: Path) -> None:
     """Take the paths out of the files that transformers wrote; a file without any stays as it is."""
     from edgeroberta.storage.artifact import write_json
 
-    for file in (folder / name for name in FOREIGN):
-        try:
-            fields = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError):
-            continue  # whether it is needed and readable is for others to say
-        if isinstance(fields, dict):
-            kept = {key: value for key, value in fields.items() if not _absolute(value)}
-            if kept != fields:
-                write_json(file, kept)
+    for name in FOREIGN:
+        kept = stripped(folder / name)
+        if kept is not None:
+            write_json(folder / name, kept)
+
+
+def stripped(file: Path) -> dict[str, Any] | None:
+    """Return the fields of a JSON file that are no paths; None where all of them may stay."""
+    try:
+        fields = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None  # whether it is needed and readable is for others to say
+    if not isinstance(fields, dict):
+        return None
+    kept = {key: value for key, value in fields.items() if not _absolute(value)}
+    return None if kept == fields else kept
 
 
 def _absolute(value: Any) -> bool:

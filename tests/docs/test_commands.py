@@ -17,6 +17,7 @@ SHOWN = [(doc_pages.named(page), line) for page in PAGES for line in doc_pages.c
 #: The Python calls, one of which stands beside a command.
 CALLS = {
     "compress": ("edgeroberta.compress(", "edgeroberta.preview("),
+    "pretrain": ("edgeroberta.pretrain(", "edgeroberta.preview_pretraining("),
     "build": ("edgeroberta.build(",),
     "run": ("edgeroberta.load(",),
     "serve": ("serve(",),
@@ -62,7 +63,7 @@ def _check_edgeroberta(words: list[str]) -> None:
     command = group.commands[name]
     parsed = command.make_context(name, words[words.index(name) + 1 :])
     chosen = parsed.params.get("recipe")
-    if name == "compress" and chosen and "/" not in chosen and not chosen.endswith(".yaml"):
+    if name in ("compress", "pretrain") and chosen and "/" not in chosen and not chosen.endswith(".yaml"):
         assert chosen in recipe.names()
     if parsed.params.get("target"):
         assert parsed.params["target"] in targets.names()
