@@ -1,4 +1,4 @@
-"""Copies a model's weights into one file with some rows of its tables alone, in constant memory.
+"""Copies a model's weights into one file with other rows of its tables, in constant memory.
 
 The ``safetensors`` package (0.8) writes what is in memory as a whole; a table of 250,002 rows is 0.8 GB.
 """
@@ -17,6 +17,7 @@ import numpy.typing as npt
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.families import bare
 from edgeroberta.roberta.names import WORDS
+from edgeroberta.roberta.row_means import RowMeans
 from edgeroberta.roberta.tensorfile import TensorEntry
 
 Indices = npt.NDArray[np.int64]
@@ -39,16 +40,16 @@ _ROWS = 4096
 def copy(
     source: Checkpoint,
     file: Path,
-    rows: Mapping[str, Indices],
+    rows: Mapping[str, Indices | RowMeans],
     *,
     without: Collection[str] = (),
     new_names: Mapping[str, str] | None = None,
 ) -> None:
     """Copy all tensors of a model folder into one safetensors file.
 
-    ``rows``: name of a tensor, without the encoder's prefix, to the rows to keep of it, in their new order;
-    names that the model does not have are passed over. ``new_names``: stored name to new name of every
-    tensor; None leaves the names.
+    ``rows``: name of a tensor, without the encoder's prefix, to the rows to keep of it, in their new order,
+    or to what its new rows are the means of; names that the model does not have are passed over.
+    ``new_names``: stored name to new name of every tensor; None leaves the names.
     """
     tensors = {
         (name if new_names is None else new_names[name]): (found, rows.get(bare(name)))
@@ -73,7 +74,7 @@ def copy(
             _copy_tensor(*tensors[name], out)
 
 
-def _copy_tensor(found: TensorEntry, kept: Indices | None, out: BinaryIO) -> None:
+def _copy_tensor(found: TensorEntry, kept: Indices | RowMeans | None, out: BinaryIO) -> None:
     if not found.elements:
         return
     count = found.shape[0] if found.shape else 1
@@ -81,7 +82,10 @@ def _copy_tensor(found: TensorEntry, kept: Indices | None, out: BinaryIO) -> Non
     table = np.memmap(found.file, np.uint8, "r", offset=found.start, shape=(count, width))
     wanted = np.arange(count) if kept is None else kept
     for first in range(0, len(wanted), _ROWS):
-        out.write(table[wanted[first : first + _ROWS]].tobytes())
+        if isinstance(wanted, RowMeans):
+            out.write(wanted.read(table, found, first, min(first + _ROWS, len(wanted))))
+        else:
+            out.write(table[wanted[first : first + _ROWS]].tobytes())
 
 
 def _element_bytes(found: TensorEntry) -> int:
