@@ -161,9 +161,9 @@ def _read(text: str) -> tuple[dict[str, int], str]:
 
 def _refuse(path: Path, why: str) -> None:
     raise CheckpointError(
-        f"this tokenizer cannot be cut down: {why}",
+        f"the tokens of this tokenizer cannot be changed: {why}",
         where=str(path),
-        hint="leave the vocabulary stage out of the recipe",
+        hint="leave the stages tokenizer and vocabulary out of the recipe",
     )
 
 

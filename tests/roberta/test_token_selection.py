@@ -218,8 +218,8 @@ def test_tokenizers_of_another_kind_are_refused(change, what, tokenizer_folder, 
     with pytest.raises(CheckpointError) as caught:
         read(folder)
     assert str(caught.value) == (
-        f"{folder / 'tokenizer.json'}: this tokenizer cannot be cut down: {what}\n"
-        "  next: leave the vocabulary stage out of the recipe"
+        f"{folder / 'tokenizer.json'}: the tokens of this tokenizer cannot be changed: {what}\n"
+        "  next: leave the stages tokenizer and vocabulary out of the recipe"
     )
 
 
