@@ -15,7 +15,7 @@ from edgeroberta.runtime.tokenizer import Input, TextTokenizer
 Ids = npt.NDArray[np.int64]
 
 #: Stands for no limit on a text's length: what is cut off on a device is counted all the same.
-_UNCUT = 1 << 30
+UNCUT = 1 << 30
 
 
 def count(folder: Path, chunks: Iterable[Sequence[Input]], rows: int) -> Ids:
@@ -34,7 +34,7 @@ def on_the_way(file: TokenizerFile, chunks: Iterable[Sequence[Input]], rows: int
     total = np.zeros(rows, np.int64)
     if file.kind != WORDPIECE:
         return total
-    unknown, tokenizer = file.words.model.unk_token, TextTokenizer.open(file.path.parent, _UNCUT)
+    unknown, tokenizer = file.words.model.unk_token, TextTokenizer.open(file.path.parent, UNCUT)
     number = file.ids.get(str(unknown), -1)
     for chunk in chunks:
         for item, encoding in zip(chunk, tokenizer.encode(chunk), strict=True):
@@ -53,7 +53,7 @@ def longest(folder: Path, chunks: Iterable[Sequence[Input]]) -> int:
 
 def changed(old: Path, new: Path, kept: Ids, chunks: Iterable[Sequence[Input]]) -> int:
     """Count the texts that two tokenizers cut into different pieces."""
-    first, second = (TextTokenizer.open(folder, _UNCUT) for folder in (old, new))
+    first, second = (TextTokenizer.open(folder, UNCUT) for folder in (old, new))
     total = 0
     for chunk in chunks:
         pairs = zip(first.encode(chunk), second.encode(chunk), strict=True)
@@ -62,7 +62,7 @@ def changed(old: Path, new: Path, kept: Ids, chunks: Iterable[Sequence[Input]]) 
 
 
 def _encoded(folder: Path, chunks: Iterable[Sequence[Input]]) -> Iterator[list[Ids]]:
-    tokenizer = TextTokenizer.open(folder, _UNCUT)
+    tokenizer = TextTokenizer.open(folder, UNCUT)
     for chunk in chunks:
         if chunk:
             yield [encoding.ids for encoding in tokenizer.encode(chunk)]

@@ -46,6 +46,7 @@ class Stage:
 
 #: Stage name to the module that defines it; a new stage is a module and a row here.
 MODULES = {
+    "tokenizer": "edgeroberta.stages.tokenizer",
     "pretrain": "edgeroberta.stages.pretrain",
     "finetune": "edgeroberta.stages.finetune",
     "distill": "edgeroberta.stages.distill",

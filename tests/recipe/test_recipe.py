@@ -187,8 +187,8 @@ BAD = {
     "a stage unlike any": (
         _replaced("- build: {}", "- zzz: {}"),
         "mine.yaml: stages[3]: no stage is called 'zzz'\n"
-        "  next: stages: finetune, distill, prune, vocabulary, export, quantize, static, build, cascade,"
-        " verify, bundle",
+        "  next: stages: tokenizer, pretrain, finetune, distill, prune, vocabulary, export, quantize, static,"
+        " build, cascade, verify, bundle",
     ),
     "two stages in one item": (
         _replaced("- export: {}", "- {export: {}, build: {}}"),

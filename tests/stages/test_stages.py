@@ -14,6 +14,7 @@ CHECKPOINT, GRAPH, DRAFT, REPORT, BUNDLE = Kind
 @pytest.mark.parametrize(
     ("name", "reads", "writes", "distributed"),
     [
+        ("tokenizer", (CHECKPOINT,), CHECKPOINT, False),
         ("finetune", (CHECKPOINT,), CHECKPOINT, True),
         ("distill", (CHECKPOINT,), CHECKPOINT, True),
         ("prune", (CHECKPOINT,), CHECKPOINT, True),
