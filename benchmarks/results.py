@@ -52,13 +52,26 @@ class Latency(Frozen):
     round_mean: tuple[float, ...] = ()
 
 
+class Estimate(Frozen):
+    """A number of which each seed gives another: their mean, and half the width of its 95 % interval.
+
+    ``half_width`` is None of a single seed.
+    """
+
+    name: str
+    mean: float
+    half_width: float | None
+    seeds: tuple[float, ...]
+
+
 class Row(Frozen):
     """One contestant, or one measured thing. A crash is a row with status "failed" and its error.
 
     ``ratio`` is how many times faster than the baseline row of the same group, the median over rounds
     of p50 against p50, and ``mean_ratio`` that of mean against mean; ``same_answers`` is the share of
     answers equal to the baseline's; ``kept`` is the share of the baseline's metric, of each seed;
-    ``values`` are further numbers by name, in the order they are shown.
+    ``values`` are further numbers by name, in the order they are shown; ``estimates`` those of several seeds,
+    and ``words`` what is said of them, likewise.
     """
 
     name: str
@@ -76,6 +89,8 @@ class Row(Frozen):
     mean_ratio: float | None = None
     size_mb: float | None = None
     values: tuple[tuple[str, float], ...] = ()
+    estimates: tuple[Estimate, ...] = ()
+    words: tuple[tuple[str, str], ...] = ()
 
 
 class Check(Frozen):

@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from benchmarks import front
+from benchmarks import estimates, front
 from benchmarks.layout import COLUMNS, caption, figures, markdown
 from benchmarks.results import RESULTS, Check, Result, Row, load
 from benchmarks.summaries import summary_table, tasks_table
@@ -42,8 +42,15 @@ def rows_table(result: Result) -> str:
     for group, members in groupby(result.rows, key=lambda row: row.group):
         rows = list(members)
         heading = f"**{group}**\n\n" if group else ""
-        parts.append(heading + (values_table(rows) if _has_lines(rows) else latency_table(rows)))
+        parts.append(heading + _laid(rows))
     return "\n".join(parts) + "\n" + caption(result) + "\n"
+
+
+def _laid(rows: Sequence[Row]) -> str:
+    """Choose the form of a table by what its rows have."""
+    if any(row.estimates for row in rows):
+        return estimates.table(rows)
+    return values_table(rows) if _has_lines(rows) else latency_table(rows)
 
 
 def _has_lines(rows: Sequence[Row]) -> bool:
