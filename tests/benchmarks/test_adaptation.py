@@ -1,0 +1,109 @@
+"""The benchmark of adaptation on a toy encoder: cells, what is kept of them, and the tables."""
+
+from __future__ import annotations
+
+import pytest
+from toy_reviews import toy_reviews
+
+from benchmarks import adaptation, adaptation_cells, results, reviews
+from benchmarks.adaptation_cells import ADAPTED, ARMS, AS_IT_IS, Adaptation, Cell
+from edgeroberta.data.rows import Rows
+
+SENTENCES = toy_reviews(60, 1)
+
+
+@pytest.fixture
+def toy(tmp_path, monkeypatch, tiny_headless_checkpoint):
+    """An encoder without a head, reviews, and sentences to train on and to measure on."""
+    files = (tmp_path / "train.csv", tmp_path / "heldout.csv")
+    for file, rows in zip(files, (SENTENCES.select(range(40)), SENTENCES.select(range(40, 60))), strict=True):
+        adaptation_cells.write_rows(rows, file)
+    monkeypatch.setattr(reviews, "reviews", lambda source=reviews.LONG: toy_reviews(90))
+    monkeypatch.setattr(reviews, "encoder", lambda: tiny_headless_checkpoint)
+    monkeypatch.setattr(reviews, "sentences", lambda: files)
+    monkeypatch.setattr(adaptation, "RESULTS", tmp_path / "results")
+    reviews.labelled.cache_clear()
+    yield Adaptation(tmp_path / "work", 640, 32, 4, 1)
+    reviews.labelled.cache_clear()
+
+
+def test_reviews_are_learned_from_without_the_held_out_texts(monkeypatch):
+    found = Rows(("One  film.", "A film.", "Another."), None, None, "reviews")
+    monkeypatch.setattr(reviews, "reviews", lambda source=reviews.LONG: found)
+    assert reviews.unlabelled().documents == ["One  film.", "A film.", "Another."]
+    without = [Rows(("one film.", "Another."), None, None, "held-out")]
+    assert reviews.unlabelled(without).documents == ["A film."]
+
+
+def test_both_arms_of_a_seed_learn_from_the_same_sentences(toy):
+    arms = [toy.tuning(Cell(arm, 20, 1)).rows for arm in (AS_IT_IS, AS_IT_IS)]
+    assert arms[0].train.texts == arms[1].train.texts
+    assert len(arms[0].train) + len(arms[0].validation) == 20
+    assert set(arms[0].train.texts).isdisjoint(arms[0].validation.texts)
+    assert toy.tuning(Cell(AS_IT_IS, 20, 2)).rows.train.texts != arms[0].train.texts
+    heldout = set(reviews.labelled(reviews.sentences()[1]).texts)
+    assert heldout.isdisjoint(reviews.labelled(reviews.sentences()[0]).texts)
+
+
+def test_the_control_s_head_learns_for_as_many_steps_as_head_and_encoder_have(toy):
+    run, control = toy.run.settings, toy.control.settings
+    assert (run["steps"], run["head_steps"]) == (5, 5)
+    assert control["head_steps"] == run["steps"] + run["head_steps"]
+    changed = {name for name in run if run[name] != control[name]}
+    assert changed == {"steps", "head_steps", "eval_steps"}
+
+
+def test_the_encoder_is_adapted_and_every_cell_is_kept(toy, tmp_path, monkeypatch):
+    compressed = []
+
+    def compress(model, data, heldout, bundle, cell):
+        assert (model / "config.json").is_file()
+        assert reviews.labelled(data).texts == adaptation_cells.drawn(cell.size, cell.seed).texts
+        compressed.append(cell.name)
+        engine = {"engine": "onnxruntime", "metrics": {"accuracy": 0.5}, "agreement": 0.9}
+        return {"metric": "accuracy", "engines": [engine]}
+
+    monkeypatch.setattr(adaptation_cells, "compress", compress)
+    words = ["--tokens", "640", "--block", "32", "--batch", "4", "--frozen", "1", "--seeds", "2"]
+    words += ["--sizes", "20", "30", "--compressed-sizes", "20", "--machine", "here"]
+    words += ["--work", str(tmp_path / "work")]
+    assert adaptation.main(words) == 0
+    made = results.load(tmp_path / "results" / "here" / "adaptation.json")
+    perplexities = [dict(row.values)["perplexity"] for row in made.rows[:3]]
+    assert made.checks[0].value == pytest.approx(perplexities[2] / min(perplexities[:2]), abs=1e-3)
+    assert [row.name for row in made.rows[3:]] == ["fine-tuned-20", "fine-tuned-30", "`int8-distill`-20"]
+    assert all(len(each.seeds) == 2 for row in made.rows[3:] for each in row.estimates)
+    assert len(compressed) == 4
+    compressed.clear()
+    assert adaptation.main(words) == 0
+    assert compressed == []
+    assert results.load(tmp_path / "results" / "here" / "adaptation.json").rows == made.rows
+
+
+def test_one_arm_alone_is_no_comparison(toy, tmp_path):
+    words = ["--arms", AS_IT_IS, "--sizes", "20", "--seeds", "1", "--frozen", "1", "--compressed-sizes"]
+    assert adaptation.main([*words, "--work", str(tmp_path / "work"), "--machine", "here"]) == 0
+    assert not (tmp_path / "results").exists()
+
+
+def test_what_adapting_gains_is_said_with_its_interval():
+    gains = {500: (0.02, 0.021, 0.022), 2000: (0.02, -0.02, 0.01), 7530: (-0.02, -0.021, -0.022)}
+    cells = {
+        Cell(arm, size, seed): {"accuracy": 0.7 + (gain if arm == ADAPTED else 0)}
+        for size, each in gains.items()
+        for seed, gain in enumerate(each)
+        for arm in ARMS
+    }
+    notes = {"history": [{"perplexity": 100.0, "accuracy": 0.1}, {"perplexity": 50.0, "accuracy": 0.2}]}
+    made = list(adaptation.rows(notes, notes, cells, {}))
+    assert [dict(row.words).get("adapting pays") for row in made[3:]] == ["yes", "within noise", "it harms"]
+    assert made[3].estimates[-1].mean == pytest.approx(2.1)
+
+
+def test_a_seed_that_only_one_arm_has_counts_for_nothing():
+    notes = {"history": [{"perplexity": 1.0, "accuracy": 0.1}]}
+    cells = {Cell(AS_IT_IS, 500, seed): {"accuracy": 0.7} for seed in range(3)}
+    assert len(list(adaptation.rows(notes, notes, cells, {}))) == 3
+    cells[Cell(ADAPTED, 500, 1)] = {"accuracy": 0.8}
+    row = list(adaptation.rows(notes, notes, cells, {}))[-1]
+    assert [each.seeds for each in row.estimates] == [(70.0,), (80.0,), (10.0,)]
