@@ -1,0 +1,123 @@
+"""A training of masked words by transformers' Trainer, with its usual best settings on a CPU."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from edgeroberta.training.batching import Tokens
+
+
+@dataclass(frozen=True)
+class Trained:
+    """How fast a training was.
+
+    ``times``: the processor's at the end of each step, seconds. ``tokens``: of a step on average, without
+    padding.
+    """
+
+    times: Sequence[float]
+    tokens: float
+
+    @property
+    def speed(self) -> float:
+        """Tokens per second of the processor, from the end of the first step to that of the last but one."""
+        return (len(self.times) - 2) * self.tokens / (self.times[-2] - self.times[0])
+
+
+class CountingCollator:
+    """A collator that counts the tokens of its batches that are no padding."""
+
+    def __init__(self, collator: Any) -> None:
+        self._collator = collator
+        self.tokens = self.batches = 0
+
+    def __call__(self, features: Sequence[Any]) -> Any:
+        """Make a batch."""
+        self.tokens += sum(len(each["input_ids"]) for each in features)
+        self.batches += 1
+        return self._collator(features)
+
+
+def train(
+    settings: Mapping[str, Any], model: Path, texts: Tokens, *, batch: int, steps: int, attention: str
+) -> Trained:
+    """Train the model of settings of the stage ``pretrain`` on texts.
+
+    ``batch``: texts per pass. ``attention``: transformers' name of its implementation.
+    """
+    from transformers import (
+        AutoTokenizer,
+        DataCollatorForLanguageModeling,
+        Trainer,
+        TrainerCallback,
+        TrainingArguments,
+    )
+
+    times: list[float] = []
+
+    class StepEnds(TrainerCallback):
+        def on_step_end(self, *_: Any, **__: Any) -> None:
+            times.append(time.process_time())
+
+    counting = CountingCollator(DataCollatorForLanguageModeling(AutoTokenizer.from_pretrained(model)))
+    made = _model(settings, model)
+    made.set_attn_implementation(attention)
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = TrainingArguments(
+            folder,
+            per_device_train_batch_size=batch,
+            gradient_accumulation_steps=settings["accumulation"],
+            max_steps=steps,
+            learning_rate=settings["learning_rate"],
+            warmup_steps=1,
+            weight_decay=0.01,
+            adam_beta2=0.98,
+            adam_epsilon=1e-6,
+            optim="adamw_torch_fused",
+            train_sampling_strategy="group_by_length",
+            logging_strategy="no",
+            save_strategy="no",
+            report_to="none",
+            disable_tqdm=True,
+            dataloader_pin_memory=False,
+            use_cpu=True,
+        )
+        trainer = Trainer(
+            made,
+            arguments,
+            data_collator=counting,
+            train_dataset=_dataset(texts),
+            callbacks=[StepEnds()],
+        )
+        trainer.train()
+    return Trained(times, counting.tokens / counting.batches * settings["accumulation"])
+
+
+def _model(settings: Mapping[str, Any], folder: Path) -> Any:
+    """Make the model as the stage does."""
+    from edgeroberta.roberta import loading
+    from edgeroberta.roberta.checkpoint import Checkpoint
+    from edgeroberta.stages import pretrain
+
+    config = pretrain.PretrainConfig(**settings, steps=1)
+    source = Checkpoint(folder)
+    task = pretrain._task(source)
+    dropout, attention = config.dropout, config.attention_dropout
+    if config.dimensions:
+        return loading.random_model(
+            source, task, config.dimensions, seed=0, dropout=dropout, attention_dropout=attention
+        )
+    return loading.load_classifier(source, task, seed=0, dropout=dropout, attention_dropout=attention)
+
+
+def _dataset(texts: Tokens) -> list[dict[str, Any]]:
+    rows = np.split(np.asarray(texts.ids, np.int64), texts.offsets[1:-1])
+    return [{"input_ids": row.tolist(), "attention_mask": [1] * len(row)} for row in rows]
