@@ -35,13 +35,15 @@ def test_units_that_go_are_pruned_and_tokens_come_last():
     assert found == ["prune", "vocabulary"]
 
 
-def test_a_budget_keeps_the_metric_the_confidence_and_the_bounds_on_recall_of_the_gate(tmp_path):
+def test_a_budget_keeps_the_metric_the_confidence_and_the_bounds_on_recall_and_swaps_of_the_gate(tmp_path):
     asked = (
         "verify.gate.metric=macro_f1",
         "verify.gate.confidence=0.9",
         "verify.gate.max_drop=0.2",
         "verify.gate.min_recall={spam: 0.9}",
         "verify.gate.max_recall_drop=0.1",
+        "verify.swaps=[gender]",
+        "verify.gate.swaps.max_increase=0.04",
     )
     base = candidate_recipes.candidate_settings(recipe.load("int8-distill", asked))
     candidate = Candidate((0,), (LAYER,), None, PREDICTED, 0.5, True)
@@ -58,5 +60,7 @@ def test_a_budget_keeps_the_metric_the_confidence_and_the_bounds_on_recall_of_th
         "min_recall": {"spam": 0.9},
         "max_recall_drop": 0.1,
         "min_cosine": None,
+        "swaps": {"max_increase": 0.04},
+        "robustness": None,
     }
     assert gate == wanted
