@@ -57,6 +57,14 @@ def stand_ins(tmp_path, monkeypatch) -> Callable[..., Path]:
     return make
 
 
+def test_the_long_reviews_are_documents_without_labels(stand_ins, tmp_path):
+    stand_ins()
+    with demo.prepare_documents(tmp_path).open(newline="", encoding="utf-8") as handle:
+        rows = list(csv.reader(handle))
+    assert rows[0] == ["text"]
+    assert rows[1:] == [[f"long review {i}\nof two lines"] for i in range(50)]
+
+
 def test_the_reviews_are_split_evenly_and_the_long_ones_left_out(stand_ins, tmp_path):
     stand_ins()
     data = demo.prepare(tmp_path / "cache").data

@@ -15,8 +15,8 @@ from edgeroberta.storage import paths
 from edgeroberta.storage.artifact import Kind
 from edgeroberta.tasks import Problem, Task, masked
 
-#: What the setting ``vocabulary`` of a stage says where tokens stay what they are.
-_KEPT = "keep"
+#: What the setting ``vocabulary`` of a stage says where tokens get other ids.
+_NEW = "train"
 #: Stages that read unlabelled texts one by one.
 _READERS = ("distill", "prune", "static", "vocabulary")
 #: The task that pre-training itself prepares for.
@@ -63,7 +63,7 @@ def require_learning(chosen: Recipe, task: str | None) -> None:
             where=f"{file}: stages",
             hint=f"put '- finetune: {{}}' behind pretrain, or ask for masked words: --task {_MASKS}",
         )
-    changed = [getattr(step.config, "vocabulary", _KEPT) != _KEPT for step in chosen.stages]
+    changed = [getattr(step.config, "vocabulary", None) == _NEW for step in chosen.stages]
     if task == _MASKS and any(changed):
         raise RecipeError(
             "rows are masked with the tokens of MODEL, and this stage makes others",
@@ -86,7 +86,7 @@ def require_text(chosen: Recipe, unlabelled: str | None) -> None:
 def told(chosen: Recipe) -> tuple[str, ...]:
     """Say what pre-training takes of the model, where that is not all of it."""
     found = [step.config for step in chosen.stages if step.stage.of_text]
-    trained = any(getattr(config, "vocabulary", _KEPT) == "train" for config in found)
+    trained = any(getattr(config, "vocabulary", None) == _NEW for config in found)
     starts = [getattr(config, "initialization", None) for config in found]
     if "random" in starts:
         whose = "family" if trained else "family and tokens"

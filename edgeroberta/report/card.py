@@ -130,11 +130,18 @@ def _origin(manifest: Mapping[str, Any], license_id: str | None) -> _CardSource:
     source = stages[0].get("config", {}) if stages else {}
     typed = source.get("model")
     if typed == demo.PACKAGED and "data" not in source:
-        return _CardSource(demo.NAME, demo.MODEL, demo.LICENSE)
+        if not any(stage["stage"] == "pretrain" for stage in stages):
+            return _CardSource(demo.NAME, demo.MODEL, demo.LICENSE)
+        typed, source, license_id = demo.MODEL, {"hub_id": demo.MODEL}, demo.LICENSE
     hub_id = source.get("hub_id")
     name = hub_id or PurePath(str(typed or manifest["baseline"]["model"])).name
-    if any(stage["stage"] == "finetune" for stage in stages):
-        name = f"{name}, fine-tuned"
+    done = {stage["stage"]: stage for stage in stages}
+    if (pretrained := done.get("pretrain")) is not None:
+        if pretrained.get("config", {}).get("initialization") == "random":  # nobody else's weights are in it
+            return _CardSource("An encoder pre-trained from random weights, fine-tuned", None, None)
+        name = f"{name}, adapted"
+    if "finetune" in done:
+        name = f"{name}{' and' if pretrained else ','} fine-tuned"
     return _CardSource(name, hub_id, license_id)
 
 

@@ -204,6 +204,38 @@ def test_the_packaged_default_names_its_encoder_and_licence(manifest, report):
 
 
 @pytest.mark.parametrize(
+    ("initialization", "name", "base"),
+    [
+        ("checkpoint", "someone/roberta, adapted and fine-tuned", "someone/roberta"),
+        ("random", "An encoder pre-trained from random weights, fine-tuned", None),
+    ],
+)
+def test_a_model_that_was_pre_trained_is_called_so(manifest, report, initialization, name, base):
+    config = {"model": "someone/roberta", "hub_id": "someone/roberta", "data": {"data": "x.csv"}}
+    manifest["lineage"] = [
+        {"stage": "source", "seconds": 0.0, "config": config},
+        {"stage": "pretrain", "seconds": 9.0, "config": {"initialization": initialization}},
+        {"stage": "finetune", "seconds": 9.0},
+    ]
+    text = card.write(manifest, report, license_id="mit")
+    assert f"# {name}, compressed to int8\n" in text
+    assert front_matter(text).get("base_model") == base
+    assert front_matter(text).get("license") == (base and "mit")
+
+
+def test_the_packaged_encoder_that_was_adapted_is_its_base(manifest, report):
+    config = {"model": "packaged", "limit": None}
+    manifest["lineage"] = [
+        {"stage": "source", "seconds": 0.0, "config": config},
+        {"stage": "pretrain", "seconds": 9.0, "config": {}},
+        {"stage": "finetune", "seconds": 9.0},
+    ]
+    found = front_matter(card.write(manifest, report))
+    assert found["base_model"] == "ibm-granite/granite-embedding-30m-english"
+    assert found["license"] == "apache-2.0"
+
+
+@pytest.mark.parametrize(
     ("readme", "stated"),
     [
         ("---\nlicense: mit\n---\n# A model\n", "mit"),
