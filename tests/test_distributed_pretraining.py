@@ -48,8 +48,13 @@ CONFIG: dict[str, Any] = {
 }  # fmt: skip
 
 
+#: A student that is cut from the model, and narrower, with its teacher beside it.
+STUDENT = {**CONFIG, "student": {"layers": 1, "hidden_size": 16}}
+CONFIGS = {"model": CONFIG, "student": STUDENT}
+
+
 def launch(
-    source: Path, folder: Path, *, processes: int, kill_at: int = -1
+    source: Path, folder: Path, config: dict[str, Any], *, processes: int, kill_at: int = -1
 ) -> subprocess.CompletedProcess[str]:
     program = folder.with_suffix(".py")
     program.write_text(PROGRAM)
@@ -59,7 +64,7 @@ def launch(
         command += ["--num_machines=1", "--num_cpu_threads_per_process=1"]
         command += ["--mixed_precision=no", "--dynamo_backend=no"]
         command += ["--main_process_ip=127.0.0.1", "--main_process_port=0"]
-    settings = {"config": CONFIG, "kill_at": kill_at}
+    settings = {"config": config, "kill_at": kill_at}
     command += [str(program), str(source), str(folder), json.dumps(settings)]
     environment = {
         **os.environ,
@@ -79,16 +84,16 @@ def history(folder: Path, rank: int) -> list[dict[str, float]]:
     return list(json.loads((folder / f"notes-{rank}.json").read_text())["history"])
 
 
-@pytest.fixture(scope="module")
-def runs(tiny_mask_checkpoint, tmp_path_factory) -> dict[str, Path]:
+@pytest.fixture(scope="module", params=CONFIGS)
+def runs(request, tiny_mask_checkpoint, tmp_path_factory) -> dict[str, Path]:
     """The same training by one process, by two, and by two that are killed with SIGKILL and go on."""
-    base = tmp_path_factory.mktemp("runs")
+    base, config = tmp_path_factory.mktemp("runs"), CONFIGS[request.param]
     folders = {name: base / name for name in ("one", "two", "killed")}
-    killed = launch(tiny_mask_checkpoint, folders["killed"], processes=2, kill_at=3)
+    killed = launch(tiny_mask_checkpoint, folders["killed"], config, processes=2, kill_at=3)
     assert killed.returncode != 0
     assert not (folders["killed"] / "output" / "model.safetensors").exists()
     for name, processes in (("one", 1), ("two", 2), ("killed", 2)):
-        done = launch(tiny_mask_checkpoint, folders[name], processes=processes)
+        done = launch(tiny_mask_checkpoint, folders[name], config, processes=processes)
         assert done.returncode == 0, done.stderr[-3000:]
     return folders
 

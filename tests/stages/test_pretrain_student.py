@@ -117,9 +117,10 @@ def test_an_interrupted_student_run_again_gives_the_same_files(student, make_con
     assert digest_tree(resumed.output) == digest_tree(straight.output)
 
 
-def test_of_a_teacher_without_a_head_the_head_learns_alone_first(headless, make_context):
+@pytest.mark.parametrize("student", [{"layers": 2}, NARROW])
+def test_of_a_teacher_without_a_head_the_head_learns_alone_first(student, headless, make_context):
     context = make_context(model=headless)
-    notes = run(context, {"layers": 2}, epochs=4)
+    notes = run(context, student)
     assert notes["head_steps"] == -(-notes["steps"] // 10)
     assert notes["teacher"] is None
     last = notes["history"][-1]
