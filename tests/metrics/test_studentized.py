@@ -54,3 +54,12 @@ def test_a_constant_correlates_with_nothing_and_has_no_error():
     ours, _, labels = _values(50)
     assert np.isfinite(_upper(ours, np.full(50, 3.0), labels))
     assert _upper(np.full(50, 3.0), np.full(50, 3.0), labels) == pytest.approx(0)
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.float32])
+def test_answers_that_did_not_change_lose_what_one_row_may_and_rounding_makes_no_difference(kind):
+    """Rounding in samples without the row that was not seen would make it thousands of points."""
+    ours, _, labels = _values(400)
+    rounded = ours.astype(kind).astype(np.float64)
+    assert 0 < _upper(ours, rounded, labels) < 0.02
+    assert 0 < _upper(rounded, ours, labels) < 0.02
