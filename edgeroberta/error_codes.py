@@ -79,6 +79,11 @@ CODES: dict[str, Code] = {
         4, "The device does not answer over ssh, or no longer.", "Follow the hint, then run it again."
     ),
     "usage": Code(2, "An option or argument is wrong.", "Read `--help` of the command."),
+    "usage.slices": Code(
+        2,
+        "There are no such slices, or too many at once.",
+        "`--slices column=NAME`; see the guide on slices.",
+    ),
     "usage.metric-unknown": Code(
         2, "The task is not judged by the metric that was asked for.", "Name one that the message lists."
     ),
@@ -228,6 +233,16 @@ CODES: dict[str, Code] = {
         2,
         "There are too few rows for the thresholds of a cascade to keep what they promise.",
         "Give more rows, or ask for a lower `cascade.agreement`.",
+    ),
+    "data.slices": Code(
+        2,
+        "Rows cannot be told apart into the slices that are asked for.",
+        "Name a column of groups, with a value in each row.",
+    ),
+    "data.word-lists": Code(
+        2,
+        "A file of lists of words is empty or malformed, its lists overlap, or no text has a word of one.",
+        "Write a list a line, `she: she, her, hers`, each word in one list.",
     ),
     "data.no-labels": Code(
         2, "Rows to be judged on are test rows whose labels are not published.", "Name rows with labels."

@@ -138,6 +138,8 @@ def evaluate(
     label: str | None = None,
     label_format: str | None = None,
     metric: str | None = None,
+    slices: str | Sequence[str] | None = None,
+    max_slice_drop: float | None = None,
     eval_data: Data | None = None,
     reference: str | os.PathLike[str] | None = None,
     engines: str | Sequence[str] | None = None,
@@ -158,6 +160,9 @@ def evaluate(
         label: Column of the label or value.
         label_format: How labels are written.
         metric: Metric that decides; the one the bundle was judged by if not given.
+        slices: Parts of the rows to measure each by itself: ``column=NAME``, ``length``, ``length=40,120``,
+            ``label`` or ``words=FILE``, or several of them; those the bundle was judged by if not given.
+        max_slice_drop: Largest loss of the metric on any slice, such as 0.03; else what the gate says.
         eval_data: Rows to measure on; else those once held out of ``data``, or all of another file.
         reference: Folder that :func:`reference` made; the bundle's own if not given.
         engines: Engines to measure; all of the bundle's if not given.
@@ -175,10 +180,12 @@ def evaluate(
 
     Raises:
         BundleError: It is not a bundle, is damaged, or carries no gate.
+        DataError: The data cannot be used, or has not what slices go by.
         UsageError: There is no reference, or it is of other rows or labels, or was not asked these
-            changed texts.
+            changed texts; or there are no such slices.
         UnavailableError: None of the engines is installed.
     """
+    from edgeroberta.evaluation import slices as row_slices
     from edgeroberta.evaluation.recheck import VerifyRequest, recheck
     from edgeroberta.report.verification import FILES, write
     from edgeroberta.storage.artifact import check_place
@@ -195,6 +202,8 @@ def evaluate(
         metric=metric,
         swaps=None if swaps is None else rows.several(swaps),
         perturb=None if perturb is None else rows.several(perturb),
+        slices=row_slices.parse(rows.several(slices)) if slices else None,
+        max_slice_drop=max_slice_drop,
     )
     folder = None if output is None else Path(output)
     if folder is not None:

@@ -37,6 +37,18 @@ def verify(
     label: Label = None,
     label_format: LabelFormat = None,
     metric: GateMetric = None,
+    slices: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SLICES",
+            help="Measure parts of the rows: column=NAME, length, length=40,120, label or words=FILE; once"
+            " for each. Those the bundle was judged by if not given.",
+        ),
+    ] = None,
+    max_slice_drop: Annotated[
+        float | None,
+        typer.Option(help="Largest loss of the metric on any slice, such as 0.03; else as the gate says."),
+    ] = None,
     reference: Annotated[
         Path | None, typer.Option(help="Folder of 'edgeroberta reference'; the bundle's own if not given.")
     ] = None,
@@ -62,6 +74,8 @@ def verify(
         label=label,
         label_format=label_format,
         metric=metric,
+        slices=slices,
+        max_slice_drop=max_slice_drop,
         eval_data=eval_data,
         reference=reference,
         engines=names(engines),

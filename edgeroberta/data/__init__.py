@@ -15,6 +15,7 @@ from edgeroberta.data import (
     columns,
     labels,
     mask_words,
+    slice_columns,
     sources,
     splitting,
     streams,
@@ -98,6 +99,8 @@ def load_splits(
     table = _training_table(spec, parts)
     task = task or _infer(table, spec)
     say = tell or logger.info
+    if parts.heldout is None:
+        slice_columns.checked(table, spec.slice_columns)
     for line in (*(parts.layout or _guessed(table, spec, task)), *parts.unused, *table.notes):
         say(line)
     given = _read(table, spec, task, masks)
@@ -106,7 +109,8 @@ def load_splits(
     spec = replace(spec, kept=given.reading)
     train, leaked = _limit(given.rows, spec, task), 0
     if parts.heldout is not None:
-        heldout = _like(train, _limit(_rows(parts.heldout(), spec, task, say, say, masks), spec, task))
+        table = slice_columns.checked(parts.heldout(), spec.slice_columns)
+        heldout = _like(train, _limit(_rows(table, spec, task, say, say, masks), spec, task))
         leaked = _shared(heldout, given.rows)
         train = _without(train, heldout)
     else:
@@ -143,10 +147,11 @@ def load_heldout(spec: DataSpec, task: Task, *, masks: MaskReader | None = None)
     )
     if heldout is None:
         return load_splits(spec, task=task, masks=masks).heldout
+    table = slice_columns.checked(heldout(), spec.slice_columns)
     if masks is not None:
-        rows = _limit(_rows(heldout(), spec, task, logger.warning, masks=masks), spec, task)
+        rows = _limit(_rows(table, spec, task, logger.warning, masks=masks), spec, task)
         return masks.masked(rows, seed=spec.seed, tell=logger.warning)
-    return _limit(_rows(heldout(), _settled(spec, task), task, logger.warning), spec, task)
+    return _limit(_rows(table, _settled(spec, task), task, logger.warning), spec, task)
 
 
 def _apart(task: Task | None) -> bool:
@@ -234,7 +239,12 @@ class _LabelledTable:
 
 
 def _read(table: DataTable, spec: DataSpec, task: Task, masks: MaskReader | None = None) -> _LabelledTable:
-    """Check a table's cells against the task and make them rows."""
+    """Check a table's cells against the task and make them rows, with the columns that slices go by."""
+    found = _read_task(table, spec, task, masks)
+    return replace(found, rows=slice_columns.kept(found.rows, table, spec.slice_columns))
+
+
+def _read_task(table: DataTable, spec: DataSpec, task: Task, masks: MaskReader | None) -> _LabelledTable:
     if task.problem is Problem.MASKED:
         return _read_masks(table, spec, masks)
     if task.problem is Problem.TOKENS:

@@ -93,7 +93,8 @@ class MaskReader:
                 " no token of theirs can be masked"
             )
         labels = MaskedTokens.pack([np.array(each.tokens, np.int64) for each in kept])
-        return Rows(tuple(each.text for each in kept), None, labels, rows.source)
+        columns = rows.select([row for row, each in enumerate(found) if each is not None]).columns
+        return Rows(tuple(each.text for each in kept), None, labels, rows.source, columns=columns)
 
     def _drawn(self, texts: Sequence[str], seed: int) -> list[MaskedText | None]:
         """Mask one token of each text; None where none can be."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -55,6 +55,9 @@ class Rows:
     labels: Any
     source: str  # where the rows come from, for people
     apart: bool = False  # whether the texts of a pair are read one by one, as embeddings are made of them
+    #: what else is known of each row, by the name of its column: what slices are made by. Nothing is learnt
+    #: from it and no row is chosen by it, so it is no part of the digest
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -68,6 +71,7 @@ class Rows:
             labels=None if self.labels is None else self.labels[chosen],
             source=self.source,
             apart=self.apart,
+            columns={name: tuple(values[i] for i in chosen) for name, values in self.columns.items()},
         )
 
     @property
@@ -108,8 +112,13 @@ class Rows:
             digest.update(b"%d:" % len(data) + data)
 
     @cached_property
+    def columns_digest(self) -> str:
+        """The sha256 of the columns beside texts and labels (hex)."""
+        return digest_value({name: list(values) for name, values in sorted(self.columns.items())})
+
+    @cached_property
     def digest(self) -> str:
-        """The sha256 of texts, pairs and labels (hex); the source is not part of it."""
+        """The sha256 of texts, pairs and labels (hex); source and other columns are not part of it."""
         digest = hashlib.sha256(b"apart" if self.units > 1 else b"")
         for column in (self.texts, self.pairs or ()):
             digest.update(f"{len(column)}:".encode())
@@ -208,6 +217,7 @@ class DataSpec:
     label_format: str | None = None
     #: how labels were read when a bundle was made, where that is known; ``label_format`` wins
     kept: LabelFormat | None = None
+    slice_columns: tuple[str, ...] = ()  # columns whose values are kept with the rows, to slice them by
 
     @property
     def asked(self) -> Format | None:

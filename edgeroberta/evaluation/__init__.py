@@ -10,17 +10,18 @@ from __future__ import annotations
 import datetime
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from edgeroberta import metrics
 from edgeroberta.data import Rows, texts
 from edgeroberta.errors import DataError, UnavailableError
-from edgeroberta.evaluation import cascades, changed_measuring, flips, soundness
+from edgeroberta.evaluation import cascades, changed_measuring, flips, slices, soundness
 from edgeroberta.evaluation.baseline_store import BaselineAnswers
 from edgeroberta.evaluation.cascades import CascadeResult
 from edgeroberta.evaluation.changed_measuring import ChangeAsking
+from edgeroberta.evaluation.combined import combined
 from edgeroberta.evaluation.gate import PairedAnswers, apply_gate
 from edgeroberta.evaluation.invariance import check_invariance
 from edgeroberta.evaluation.result import (
@@ -32,6 +33,7 @@ from edgeroberta.evaluation.result import (
     Report,
     to_come,
 )
+from edgeroberta.evaluation.slices import RowSlice, SlicesAsked
 from edgeroberta.evaluation.soundness import DataSoundness
 from edgeroberta.hardware import machine_facts
 from edgeroberta.latency import int8
@@ -62,6 +64,7 @@ class EvaluationOptions:
     keep_examples: bool = False  # show them with their texts, not by the number of their row alone
     seed: int = 0  # seed of the bootstrap and of the choice of texts
     leaked: int | None = None  # rows whose text was also among the training data; None when unknown
+    slices: SlicesAsked = field(default_factory=SlicesAsked)  # what rows are told apart by
 
 
 def verify(
@@ -83,6 +86,7 @@ def verify(
         raise DataError("verification needs labels, these rows have none", where=rows.source)
     task = reference.task
     changes = changed_measuring.prepare(rows, reference, options.gate)
+    parts = slices.find(options.slices, rows, task)
     specs = subjects.bundle_specs(bundle, rows.inputs(), engines=options.engines, threads=options.threads)
     targets = mask_answers.targets_of(rows.labels)
     way = "batched" if targets is None else "asked"
@@ -99,7 +103,7 @@ def verify(
     results = tuple(
         replace(
             changed_measuring.applied(
-                _result(entry, plan, rows, reference, options, steady[entry.name], sound),
+                _result(entry, plan, rows, reference, options, steady[entry.name], sound, parts),
                 changed.get(entry.name),
             ),
             gain=gains.get(entry.name),
@@ -127,6 +131,7 @@ def verify(
         ),
         machine=machine_facts(),
         measured_at=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        slices=asdict(options.slices) if options.slices else None,
         warnings=warnings,
     )
 
@@ -227,15 +232,17 @@ def _result(
     options: EvaluationOptions,
     steady: Invariance | None,
     sound: DataSoundness,
+    parts: Sequence[RowSlice],
 ) -> EngineResult:
     opened, outputs = entry.opened, entry.outputs
     if entry.error is not None or opened is None or outputs is None or rows.labels is None:
         return _failed(entry)
     task = reference.task
-    judgement, evidence = apply_gate(
-        PairedAnswers(task, reference.outputs, outputs, rows.labels, texts.groups(rows), options.seed),
-        options.gate,
-    )
+    answers = PairedAnswers(task, reference.outputs, outputs, rows.labels, texts.groups(rows), options.seed)
+    judgement, evidence = apply_gate(answers, options.gate)
+    sliced = slices.measure(answers, parts, options.gate)
+    if sliced and options.gate.slices is not None:
+        judgement = combined(judgement, slices.judge(sliced, options.gate, texts=evidence.texts))
     judgement = sound.applied(judgement)
     if steady is not None and steady.flips:
         judgement = Judgement(
@@ -253,6 +260,7 @@ def _result(
         agreement=evidence.agreement.mean,
         agreement_interval=evidence.agreement,
         recalls=evidence.recalls,
+        slices=sliced,
         flips=int((~metrics.agrees(options.gate.of(task), reference.outputs, outputs)).sum()),
         latency=entry.latency(plan),
         cold_start_s=opened.cold_start_s,

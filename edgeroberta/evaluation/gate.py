@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from edgeroberta import metrics
 from edgeroberta.evaluation import recalls
+from edgeroberta.evaluation.combined import ORDER
 from edgeroberta.evaluation.result import GateLimits, GateVerdict, Judgement, LabelRecall
 from edgeroberta.figures import interval as interval_text
 from edgeroberta.figures import points
@@ -171,7 +172,7 @@ def gate_decision(evidence: LossEvidence, gate: GateLimits) -> Judgement:
     if evidence.recalls:
         said.append(recalls.judge(evidence.recalls, evidence.noun))
     # Of some that say the same, the drop is what people ask for; and a label, where they ask for one.
-    found = min(reversed(said), key=lambda each: recalls.ORDER.index(each.verdict))
+    found = min(reversed(said), key=lambda each: ORDER.index(each.verdict))
     if evidence.recalls and found.verdict is GateVerdict.PASS:
         return Judgement(found.verdict, "; ".join(each.reason for each in said[1:]))
     return found

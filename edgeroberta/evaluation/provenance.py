@@ -14,7 +14,8 @@ from edgeroberta.data.label_format import LabelFormat
 from edgeroberta.errors import BundleError, DataError, EdgeRobertaError, UsageError
 from edgeroberta.evaluation import baseline_store
 from edgeroberta.evaluation.baseline_store import BaselineAnswers
-from edgeroberta.evaluation.result import GateLimits, RobustnessLimits, SwapLimits
+from edgeroberta.evaluation.result import GateLimits, RobustnessLimits, SliceLimits, SwapLimits
+from edgeroberta.evaluation.slices import SlicesAsked
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.runtime.manifest import MANIFEST_FILE, Manifest
 from edgeroberta.storage import jsontext, paths
@@ -46,6 +47,18 @@ def stored_gate(bundle: Path) -> GateLimits:
         ) from error
 
 
+def stored_slices(bundle: Path) -> SlicesAsked:
+    """Return which slices were asked for when the bundle was made; none where its report has none."""
+    try:
+        found = jsontext.loads((bundle / REPORT_FILE).read_bytes(), finite=False).get("slices")
+        return SlicesAsked() if found is None else SlicesAsked.from_json(found)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        where = str(bundle / REPORT_FILE)
+        raise BundleError(
+            f"damaged: not a report ({error})", where=where, hint="copy the bundle again"
+        ) from error
+
+
 def _gate(gate: Any) -> GateLimits:
     """Read a gate; what goes wrong passes through."""
     if not isinstance(gate, Mapping):
@@ -53,7 +66,7 @@ def _gate(gate: Any) -> GateLimits:
     # Reports of version 0.2 and before have no share to keep, those of 0.3 and before no metric, those of 0.4
     # and before no recall of labels, nor a cosine; those of 0.8 and before nothing of changed texts.
     kept, metric, drop = (gate.get(name) for name in ("min_kept", "metric", "max_recall_drop"))
-    cosine = gate.get("min_cosine")
+    cosine, slices = gate.get("min_cosine"), gate.get("slices")
     return GateLimits(
         max_drop=float(gate["max_drop"]),
         min_agreement=float(gate["min_agreement"]),
@@ -65,7 +78,13 @@ def _gate(gate: Any) -> GateLimits:
         min_cosine=None if cosine is None else float(cosine),
         swaps=None if (swaps := gate.get("swaps")) is None else SwapLimits(**swaps),
         robustness=None if (changed := gate.get("robustness")) is None else RobustnessLimits(**changed),
+        slices=None if slices is None else _slice_limits(slices),
     )
+
+
+def _slice_limits(given: Any) -> SliceLimits:
+    known = (given[name] for name in ("max_drop", "min_agreement"))
+    return SliceLimits(*(None if each is None else float(each) for each in known))
 
 
 def _by_label(given: Any) -> dict[str, float]:
@@ -102,7 +121,7 @@ def _recorded(source: Mapping[str, Any]) -> DataSpec | None:
     recorded = source.get("data")
     if not isinstance(recorded, Mapping):
         return None
-    known = {each.name for each in fields(DataSpec)} - {"kept"}
+    known = {each.name for each in fields(DataSpec)} - {"kept", "slice_columns"}
     kept = recorded.get("kept")  # bundles of version 0.3 and before have none
     try:
         reading = None if kept is None else LabelFormat.from_json(kept)
@@ -112,18 +131,24 @@ def _recorded(source: Mapping[str, Any]) -> DataSpec | None:
     return DataSpec(**{name: value for name, value in recorded.items() if name in known}, kept=reading)
 
 
-def heldout_rows(manifest: Manifest, spec: DataSpec | None, *, digest: str | None = None) -> Rows:
+def heldout_rows(
+    manifest: Manifest,
+    spec: DataSpec | None,
+    *,
+    digest: str | None = None,
+    slice_columns: tuple[str, ...] = (),
+) -> Rows:
     """Load the rows to measure a bundle on.
 
     A bundle may come from anyone, so a Hub data set that only its manifest names is not downloaded. ``spec``:
     what the user named; None for the data that the bundle was made with. If it is that data, it is split as
     it was then; any other file is taken whole. ``digest``: digest of the rows that the bundle was judged on,
     where that is known. A file that gives these rows, split as it was then, is the bundle's own, whatever its
-    name is here. Raises DataError: the data cannot be used; UsageError: None was named, and the bundle's own
-    is not here.
+    name is here. ``slice_columns``: columns whose values are kept with the rows. Raises DataError: the data
+    cannot be used; UsageError: None was named, and the bundle's own is not here.
     """
     if spec is not None:
-        return _named_rows(manifest, spec, digest)
+        return _named_rows(manifest, replace(spec, slice_columns=slice_columns), digest)
     stored = stored_spec(manifest)
     hint = "name it: --data FILE (with --text and --label where the columns need naming)"
     if stored is None:
@@ -134,8 +159,10 @@ def heldout_rows(manifest: Manifest, spec: DataSpec | None, *, digest: str | Non
             hint=f"name it: --data {stored.data} (with --text and --label where the columns need naming)",
         )
     try:
-        return _load(stored, manifest)
+        return _load(replace(stored, slice_columns=slice_columns), manifest)
     except DataError as error:
+        if error.code == "data.slices":
+            raise
         raise UsageError(
             f"the data that the bundle was made with cannot be read here ({error.what})",
             where=error.where,
@@ -176,6 +203,7 @@ def _named_rows(manifest: Manifest, spec: DataSpec, digest: str | None) -> Rows:
             label=columns.label,
             label_format=spec.label_format or columns.label_format,
             unlabelled=None,
+            slice_columns=spec.slice_columns,
         )
         if _same(spec.data, stored.data) and _same(split.eval_data, stored.eval_data):
             return _load(split, manifest)

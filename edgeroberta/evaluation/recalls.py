@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from edgeroberta.evaluation.combined import ORDER
 from edgeroberta.evaluation.result import GateLimits, GateVerdict, Judgement, LabelRecall
 from edgeroberta.figures import interval as interval_text
 from edgeroberta.figures import points
@@ -19,8 +20,6 @@ from edgeroberta.metrics.recalls import LabelCounts, recall_drop_interval, recal
 
 #: Labels that are named beside the worst.
 _SHOWN = 6
-#: From the worst to the best.
-ORDER = (GateVerdict.FAIL, GateVerdict.INCONCLUSIVE, GateVerdict.PASS)
 
 
 def measure(

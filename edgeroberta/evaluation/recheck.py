@@ -14,7 +14,8 @@ from edgeroberta.errors import UsageError
 from edgeroberta.evaluation import EvaluationOptions, changed_reference, provenance, verify
 from edgeroberta.evaluation import baseline_store as reference
 from edgeroberta.evaluation.changed_reference import WantedChanges
-from edgeroberta.evaluation.result import Report
+from edgeroberta.evaluation.result import GateLimits, Report, SliceLimits
+from edgeroberta.evaluation.slices import SlicesAsked
 from edgeroberta.measure.process import MeasuredModel, Worker
 from edgeroberta.measure.protocol import SubjectSpec
 from edgeroberta.progress import Progress
@@ -37,6 +38,8 @@ class VerifyRequest:
     #: lists of terms to swap, see :mod:`edgeroberta.evaluation.term_lists`; None for those of the reference
     swaps: tuple[str, ...] | None = None
     perturb: tuple[str, ...] | None = None  # perturbations to ask; None for those of the reference
+    slices: SlicesAsked | None = None  # what rows are told apart by; None for what the bundle was judged by
+    max_slice_drop: float | None = None  # largest loss on any slice; None for what the bundle's gate says
 
 
 def recheck(
@@ -56,7 +59,9 @@ def recheck(
                 hint="edgeroberta reference MODEL --data … -o ref/, then add --reference ref/",
             )
         full = stored
-    rows = provenance.heldout_rows(facts, request.data, digest=full.data_digest)
+    asked = request.slices or provenance.stored_slices(request.bundle)
+    gate = _with_slices(gate, request, asked)
+    rows = provenance.heldout_rows(facts, request.data, digest=full.data_digest, slice_columns=asked.columns)
     reference.check(full, rows=rows, task=facts.task, overlap=facts.long_texts.overlap)
     task = facts.task  # which may be judged by another metric than the reference's
     if request.metric is not None:
@@ -70,7 +75,26 @@ def recheck(
         threads=request.threads,
         keep_examples=request.keep_examples,
         leaked=provenance.stored_leak(request.bundle, full.data_digest),
+        slices=asked,
     )
     found = verify(request.bundle, rows, full, options=options, progress=progress, start=start)
     lineage: list[Mapping[str, Any]] = list(facts.lineage)
     return found.with_history((), lineage)
+
+
+def _with_slices(gate: GateLimits, request: VerifyRequest, asked: SlicesAsked) -> GateLimits:
+    """Put the bound on slices that the user names into a gate."""
+    drop = request.max_slice_drop
+    if drop is None:
+        return gate
+    if not 0 <= drop <= 1:
+        raise UsageError(
+            f"must be from 0 to 1, not {drop:g}", where="--max-slice-drop", hint="0.03 is three points"
+        )
+    if not asked:
+        raise UsageError(
+            "a loss on slices is bounded, and no slices are asked for",
+            where="--max-slice-drop",
+            hint="add --slices column=NAME, length, label or words=FILE",
+        )
+    return replace(gate, slices=replace(gate.slices or SliceLimits(), max_drop=drop))

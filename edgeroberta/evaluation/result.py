@@ -44,6 +44,14 @@ class RobustnessLimits:
 
 
 @dataclass(frozen=True)
+class SliceLimits:
+    """How much a compressed model may lose on each slice of the rows; None where it does not count."""
+
+    max_drop: float | None = 0.03  # largest loss of the metric
+    min_agreement: float | None = None  # smallest share of rows with the baseline's answer
+
+
+@dataclass(frozen=True)
 class GateLimits:
     """How much a compressed model may lose."""
 
@@ -60,6 +68,7 @@ class GateLimits:
     min_cosine: float | None = None
     swaps: SwapLimits | None = None  # None where swapped terms do not count
     robustness: RobustnessLimits | None = None  # None where perturbed texts do not count
+    slices: SliceLimits | None = None  # what may be lost on each slice; None where slices are only told
 
     def of(self, task: Task) -> Task:
         """Return the task with what this gate takes for the same answer."""
@@ -85,7 +94,11 @@ class GateLimits:
 
 def gate_limits(fields: Mapping[str, Any]) -> GateLimits:
     """Make a gate of settings that lie in each other, as recipes and reports have them."""
-    nested: dict[str, Callable[..., Any]] = {"swaps": SwapLimits, "robustness": RobustnessLimits}
+    nested: dict[str, Callable[..., Any]] = {
+        "swaps": SwapLimits,
+        "robustness": RobustnessLimits,
+        "slices": SliceLimits,
+    }
     made = {
         name: nested[name](**value) if name in nested and value is not None else value
         for name, value in fields.items()
@@ -166,6 +179,32 @@ class PerturbedLoss:
 
 
 @dataclass(frozen=True)
+class SliceResult:
+    """What is lost on some of the rows, and what the gate says to that. What no row shows is None."""
+
+    by: str  # what rows are told apart by: the name of a column, or length, label, words
+    name: str  # what these rows have of it
+    rows: int  # how many they are
+    texts: int  # how many different texts
+    metric: str | None  # that they are judged by; None where none says anything of them
+    baseline: float | None  # the baseline's
+    compressed: float | None  # the compressed model's
+    drop: Interval | None  # baseline minus compressed; the intervals of all slices hold at once
+    most: float | None  # upper end of the drop's interval for this slice alone, which a PASS asks for
+    agreement: Interval | None  # share of rows with the baseline's answer; the intervals hold at once
+    least: float | None  # lower end of the agreement's interval for this slice alone
+    verdict: GateVerdict | None  # None where the gate does not bound slices
+    #: rows of this slice, or different texts, that would decide; None where these do, or hardly any would
+    rows_needed: int | None = None
+    note: str = ""  # why there is no metric, or another one than for all rows
+
+    @property
+    def title(self) -> str:
+        """What the slice is called."""
+        return f"{self.by}={self.name}"
+
+
+@dataclass(frozen=True)
 class Invariance:
     """Whether a text's answer depends on what shares its batch, or on padding."""
 
@@ -201,6 +240,7 @@ class EngineResult:
     #: the same with its interval; reports of version 0.3 and before have none
     agreement_interval: Interval | None = None
     recalls: tuple[LabelRecall, ...] = ()  # of the labels whose recall the gate bounds
+    slices: tuple[SliceResult, ...] = ()  # of the slices that were asked for
     flips: int | None = None  # number of rows without it
     latency: Latency | None = None  # single texts, tokenization included
     cold_start_s: float | None = None  # from before the import to the first answer
@@ -256,6 +296,8 @@ class Report:
     #: what was learnt from unlabelled text, as ``report.pretraining.sections`` takes it: one entry for each
     #: such stage. Reports of version 0.8 and before have none.
     pretraining: Sequence[Mapping[str, Any]] = ()
+    #: which slices were asked for, see :class:`edgeroberta.evaluation.slices.SlicesAsked`; None for none
+    slices: Mapping[str, Any] | None = None
     warnings: tuple[str, ...] = ()  # what makes the figures say less than they seem to
 
     @property

@@ -10,6 +10,8 @@ from edgeroberta.metrics.intervals import (
     agreement_interval,
     drop_interval,
     drop_of_answers,
+    drop_of_compared,
+    largest_drop,
     lead_interval,
     rows_to_decide,
     share_interval,
@@ -21,8 +23,10 @@ from edgeroberta.metrics.scores import (
     checked,
     fits,
     measured,
+    named,
     of_answers,
     score,
+    value_of,
 )
 
 __all__ = [
@@ -38,11 +42,15 @@ __all__ = [
     "checked",
     "drop_interval",
     "drop_of_answers",
+    "drop_of_compared",
     "fits",
+    "largest_drop",
     "lead_interval",
     "measured",
+    "named",
     "of_answers",
     "rows_to_decide",
     "score",
     "share_interval",
+    "value_of",
 ]

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from edgeroberta.metrics import resampling, studentized
 from edgeroberta.metrics.agreement import agrees
 from edgeroberta.metrics.resampling import BootstrapSample, Groups
-from edgeroberta.metrics.scores import Array, Given, checked, of_answers
+from edgeroberta.metrics.scores import Array, Given, checked, named, value_of
 from edgeroberta.tasks import Task
 from edgeroberta.tasks.statistics import ranks
 
@@ -96,30 +96,43 @@ def drop_of_answers(
 ) -> Interval:
     """Estimate the same from answers, as ``task.decide`` and ``task.truth`` give them."""
     name = metric or task.metric
-    chosen = task.kind.metrics[name]
-    mean = of_answers(task, first, truth, name) - of_answers(task, second, truth, name)
+    chosen = named(task, truth, name)
     first, second = (chosen.compared(each, truth, task) for each in (first, second))
+    return drop_of_compared(task, first, second, truth, draws, metric=name)
 
-    def most(better: Array, worse: Array) -> float:
-        end = draws.quantile(
-            resampling.sample_drop(task, better, worse, truth, name, draws.groups), upper=True
-        )
-        if not chosen.correlation:
-            return end
-        high, low, known = (ranks(each) if chosen.ranked else each for each in (better, worse, truth))
-        studied = studentized.upper(
-            high,
-            low,
-            known,
-            draws.groups,
-            tail=draws.tail,
-            samples=draws.count(len(truth)),
-            seed=draws.seed,
-            scale=draws.scale,
-        )
-        return max(end, min(studied, 2.0))  # two correlations differ by no more
 
-    return Interval(mean, min(mean, -most(second, first)), max(mean, most(first, second)))
+def drop_of_compared(
+    task: Task, first: Array, second: Array, truth: Array, draws: BootstrapOptions, *, metric: str
+) -> Interval:
+    """Estimate the same from what a metric compares, see :meth:`edgeroberta.tasks.Metric.compared`."""
+    chosen = task.kind.metrics[metric]
+    mean = value_of(chosen, task, first, truth) - value_of(chosen, task, second, truth)
+    low = -largest_drop(task, second, first, truth, draws, metric=metric)
+    return Interval(
+        mean, min(mean, low), max(mean, largest_drop(task, first, second, truth, draws, metric=metric))
+    )
+
+
+def largest_drop(
+    task: Task, better: Array, worse: Array, truth: Array, draws: BootstrapOptions, *, metric: str
+) -> float:
+    """Return the upper end of how much more of a metric one model has, from what the metric compares."""
+    chosen = task.kind.metrics[metric]
+    end = draws.quantile(resampling.sample_drop(task, better, worse, truth, metric, draws.groups), upper=True)
+    if not chosen.correlation:
+        return end
+    high, low, known = (ranks(each) if chosen.ranked else each for each in (better, worse, truth))
+    studied = studentized.upper(
+        high,
+        low,
+        known,
+        draws.groups,
+        tail=draws.tail,
+        samples=draws.count(len(truth)),
+        seed=draws.seed,
+        scale=draws.scale,
+    )
+    return max(end, min(studied, 2.0))  # two correlations differ by no more
 
 
 def agreement_interval(task: Task, full: Given, ours: Given, draws: BootstrapOptions) -> Interval:

@@ -32,6 +32,12 @@ def score(task: Task, outputs: Given, labels: Any, *, metric: str | None = None)
 
 def of_answers(task: Task, answers: Array, truth: Array, metric: str) -> float:
     """Return a metric of answers, as ``task.decide`` and ``task.truth`` give them."""
+    chosen = named(task, truth, metric)
+    return value_of(chosen, task, chosen.compared(answers, truth, task), truth)
+
+
+def named(task: Task, truth: Array, metric: str) -> Metric:
+    """Return a metric by its name; raises UsageError: rows with such a truth do not have it."""
     chosen: Metric = task.kind.metrics[metric]
     if not chosen.fits(truth):
         known = ", ".join(measured(task, truth)) or "none"
@@ -41,7 +47,7 @@ def of_answers(task: Task, answers: Array, truth: Array, metric: str) -> float:
             hint=f"one of {known}",
             code="usage.metric-unknown",
         )
-    return value_of(chosen, task, chosen.compared(answers, truth, task), truth)
+    return chosen
 
 
 def value_of(metric: Metric, task: Task, compared: Array, truth: Array) -> float:

@@ -25,7 +25,7 @@ from edgeroberta.data.documents import Documents
 from edgeroberta.errors import CheckpointError, UsageError
 from edgeroberta.evaluation import answer_limits
 from edgeroberta.evaluation import baseline_store as reference
-from edgeroberta.pipeline import embedding_inputs, fresh_rows, places, text_inputs
+from edgeroberta.pipeline import embedding_inputs, fresh_rows, places, slice_check, text_inputs
 from edgeroberta.recipe import Recipe, walk
 from edgeroberta.roberta import resolving
 from edgeroberta.roberta.checkpoint import Checkpoint
@@ -100,6 +100,7 @@ def find(request: CompressionRequest, chosen: Recipe) -> CompressionInputs:
     if task.problem is Problem.EMBEDDING:
         _check_metric(task, splits)
     task = answer_limits.usual(task, splits.train, model)
+    slice_check.check(chosen, splits.heldout, task)
     if task.problem is Problem.TOKENS:
         told.extend(_words_without_token(chosen, model, task, splits))
     source = CompressionInputs(model, task, splits, said, tuple(told) if request.data else (), corpus)
@@ -152,7 +153,7 @@ def _read(named: _Named, chosen: Recipe, told: list[str]) -> tuple[Splits, Docum
     rows, notes = text_inputs.for_readers(chosen, spec, task)
     judges: list[Rows] = []
     splits = load_splits(
-        rows,
+        replace(rows, slice_columns=slice_check.columns(chosen)),
         task=task,
         tell=told.append,
         masks=MaskReader.of(task, model.folder, model.max_length),
@@ -263,4 +264,6 @@ def _recorded(spec: DataSpec) -> dict[str, Any]:
     """Return what the bundle keeps of where the rows are, for a command in any folder to find them."""
     paths = {name: getattr(spec, name) for name in ("data", "eval_data", "unlabelled")}
     found = {name: _absolute(path) for name, path in paths.items() if path is not None}
-    return {**asdict(spec), **found, "kept": spec.kept.to_json() if spec.kept else None}
+    recorded = {**asdict(spec), **found, "kept": spec.kept.to_json() if spec.kept else None}
+    del recorded["slice_columns"]  # the report says what slices were asked for
+    return recorded

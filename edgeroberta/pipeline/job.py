@@ -131,6 +131,7 @@ def name_and_key(
     available = {
         "data": lambda: job.data.digest,
         "training_data": lambda: job.data.training_digest,
+        "slice_columns": lambda: job.data.heldout.columns_digest,
         "fresh_data": lambda: job.data.fresh.digest if job.data.fresh is not None else None,
         "corpus": lambda: job.corpus.digest if job.corpus is not None else None,
         "seed": lambda: job.seed,

@@ -18,6 +18,7 @@ from edgeroberta.report import (
     labels,
     rendering,
     robustness,
+    slices,
     stage_metrics,
     swaps,
 )
@@ -86,6 +87,7 @@ def write(
         bounds=labels.bounds(report),
         labels=labels.table(report),
         changed=[*swaps.sections(report), *robustness.sections(report)],
+        slices=next(slices.sections(report), None),
         cascade=list(cascade_lines.lines(report.get("cascade"))),
         stage_metrics=stage_metrics.table(per_stage) if per_stage and per_stage.rows else None,
         stage_note=stage_metrics.notes(per_stage)[0] if per_stage else None,

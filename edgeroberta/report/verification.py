@@ -21,6 +21,7 @@ from edgeroberta.report import (
     pretraining,
     rendering,
     robustness,
+    slices,
     stage_metrics,
     swaps,
 )
@@ -90,8 +91,9 @@ def sections(report: Report) -> list[Section]:
 def summary(report: Report) -> list[Section]:
     """Lay out the verdict and what it rests on, as a terminal shows them."""
     found = report.to_json()
+    parts = (*slices.sections(found), *_labels(report))
     changed = (*swaps.sections(found), *robustness.sections(found))
-    return [_verdict(report), _measured(report), *_labels(report), *changed]
+    return [_verdict(report), _measured(report), *parts, *changed]
 
 
 def counted(data: Mapping[str, Any]) -> str:
@@ -115,7 +117,8 @@ def _verdict(report: Report) -> Section:
     )
     warnings = (f"WARNING: {warning}." for warning in report.warnings)
     gains = (result.gain.sentence(result.engine) for result in report.engines if result.gain is not None)
-    said = (f"{report.judgement.reason}.", *warnings, *gains, asked, labels.asked(asdict(gate)))
+    of_parts = (labels.asked(asdict(gate)), slices.asked(asdict(gate)))
+    said = (f"{report.judgement.reason}.", *warnings, *gains, asked, *of_parts)
     return Section(f"Verdict: {report.verdict}", tuple(filter(None, said)))
 
 

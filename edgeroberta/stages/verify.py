@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticKnownError
 
 from edgeroberta.context import Context
@@ -16,6 +16,7 @@ from edgeroberta.evaluation.baseline_store import BaselineAnswers
 from edgeroberta.evaluation.changed_rows import ChangeOptions
 from edgeroberta.evaluation.per_stage import PerStageMetrics
 from edgeroberta.evaluation.result import Report
+from edgeroberta.evaluation.slices.settings import SliceGateConfig, SlicesConfig
 from edgeroberta.settings import StageConfig
 from edgeroberta.stages import stage
 from edgeroberta.storage.artifact import Kind
@@ -104,6 +105,9 @@ class GateConfig(StageConfig):
     robustness: RobustnessGateConfig | None = Field(
         None, description="What verify.perturb may show, such as {max_drop: 0.03}; null to report it alone."
     )
+    slices: SliceGateConfig | None = Field(
+        None, description="What may be lost on each slice; null where slices are only told."
+    )
 
 
 class VerifyConfig(StageConfig):
@@ -130,6 +134,20 @@ class VerifyConfig(StageConfig):
     perturb: tuple[str, ...] = Field(
         (), description="How to perturb texts: typos, case, punctuation, width (full and half)."
     )
+    slices: SlicesConfig = Field(
+        default_factory=lambda: SlicesConfig.model_validate({}),
+        description="Parts of the rows to measure each by itself.",
+    )
+
+    @model_validator(mode="after")
+    def _bounds_slices(self) -> VerifyConfig:
+        if self.gate.slices is not None and self.slices == SlicesConfig.model_validate({}):
+            raise ValueError("gate.slices bounds slices, and slices names none: slices: {columns: [dialect]}")
+        return self
+
+    def depends(self) -> tuple[str, ...]:
+        """Depend on what slices do."""
+        return self.slices.depends()
 
 
 @stage("verify", config=VerifyConfig, reads=(Kind.DRAFT,), writes=Kind.REPORT)
@@ -144,6 +162,7 @@ def verify(config: VerifyConfig, context: Context) -> Mapping[str, Any]:
 
     changes = changed_reference.options(config.swaps, config.perturb, seed=context.seed)
     full, gate = _reference(context, changes), gate_limits(config.gate.model_dump())
+
     # Before the rest, because it is kept row by row: a run that is killed resumes after the last one.
     per_stage = _per_stage(context, replace(full, task=gate.of(full.task)))
     found = verify_bundle(
@@ -159,6 +178,7 @@ def verify(config: VerifyConfig, context: Context) -> Mapping[str, Any]:
             keep_examples=config.keep_examples,
             seed=context.seed,
             leaked=context.data.leaked,
+            slices=config.slices.asked(),
         ),
         progress=context.progress,
     )

@@ -10,6 +10,7 @@ import pytest
 from edgeroberta import cli
 from edgeroberta.evaluation import baseline_store
 from edgeroberta.evaluation.result import GateLimits
+from edgeroberta.storage import artifact
 from edgeroberta.tasks import Outputs
 
 ROWS = 400
@@ -131,3 +132,76 @@ def test_data_that_is_gone_is_asked_for(tmp_path, capsys):
     said = capsys.readouterr().err
     assert "the data that the bundle was made with cannot be read here" in said
     assert "next: name it: --data FILE" in said
+
+
+@pytest.fixture
+def unfair(tmp_path) -> Path:
+    """A bundle that is wrong on 20 of 60 rows of one dialect, of 400, and on none of the others."""
+    toy = fake_bundles.write(tmp_path / "toy")
+    file = fake_bundles.write_data(tmp_path / "rows.csv", ROWS, toy, wrong=20)
+    head, *lines = file.read_text(encoding="utf-8").splitlines()
+    dialects = ("scots" if row < 60 else "irish" if row < 68 else "standard" for row in range(ROWS))
+    told = [f"{line},{dialect}" for line, dialect in zip(lines, dialects, strict=True)]
+    file.write_text("\n".join([f"{head},dialect", *told]) + "\n", encoding="utf-8")
+    gate = GateLimits(max_drop=0.1, min_agreement=0.9)
+    return fake_bundles.with_reports(tmp_path / "bundle", file, wrong=20, gate=gate)
+
+
+def test_a_bundle_that_is_wrong_on_one_dialect_passes_its_gate_and_not_that_of_slices(unfair, capsys):
+    assert run("verify", unfair, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["judgement"]["verdict"], found["slices"]) == ("PASS", None)
+    assert run("verify", unfair, "--slices", "column=dialect", "--max-slice-drop", "0.05", "--json") == 3
+    found = json.loads(capsys.readouterr().out)
+    assert found["judgement"]["reason"].startswith(
+        "onnxruntime: the drop of accuracy in slice dialect=scots is +33.3 (+1"
+    )
+    assert [each["verdict"] for each in found["engines"][0]["slices"]] == ["INCONCLUSIVE", "FAIL", "PASS"]
+    assert found["gate"]["slices"] == {"max_drop": 0.05, "min_agreement": None}
+
+
+def test_slices_alone_are_told_and_decide_nothing(unfair, capsys):
+    assert run("verify", unfair, "--slices", "column=dialect", "--slices", "length", "--slices", "label") == 0
+    said = capsys.readouterr().out
+    assert said.startswith("# Verdict: PASS\n")
+    assert "| onnxruntime | dialect=scots | 60 | accuracy |" in said
+
+
+def test_slices_that_the_bundle_was_judged_by_are_measured_again(unfair, capsys):
+    assert run("verify", unfair, "--slices", "column=dialect", "--max-slice-drop", "0.05", "--json") == 3
+    file = unfair / "reports" / "report.json"
+    kept = json.loads(capsys.readouterr().out)
+    artifact.write_json(file, kept)
+    fake_bundles.seal(unfair, data=unfair.parent / "rows.csv")
+    assert run("verify", unfair, "--json") == 3
+    again = json.loads(capsys.readouterr().out)
+    assert again["engines"][0]["slices"] == kept["engines"][0]["slices"]
+    artifact.write_json(file, {**kept, "slices": {"columns": 3}})
+    assert run("verify", unfair) == 1
+    assert "report.json: damaged: not a report" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--slices", "dialect"], "error: --slices: there are no slices by 'dialect'"),
+        (["--slices", "column=dialekt"], "no column 'dialekt' to tell rows apart by; the columns are"),
+        (["--slices", "column=text"], "column 'text' has 400 different values in 400 rows"),
+        (
+            ["--slices", "length", "--slices", "length=30"],
+            "error: --slices: slices by length are asked for twice",
+        ),
+        (["--slices", "words=none.txt"], "error: none.txt: no such file of words"),
+        (
+            ["--max-slice-drop", "0.1"],
+            "error: --max-slice-drop: a loss on slices is bounded, and no slices are",
+        ),
+        (
+            ["--slices", "label", "--max-slice-drop", "3"],
+            "error: --max-slice-drop: must be from 0 to 1, not 3",
+        ),
+    ],
+)
+def test_slices_that_make_no_sense_are_refused(unfair, capsys, words, said):
+    assert run("verify", unfair, *words) == 2
+    assert said in capsys.readouterr().err

@@ -210,7 +210,7 @@ BAD = {
         _replaced("max_drop: 0.02", "zzz: 0.02"),
         "mine.yaml: stages[4].verify.gate.zzz: unknown field\n"
         "  next: known fields: max_drop, min_agreement, confidence, min_kept, metric, "
-        "min_recall, max_recall_drop, min_cosine",
+        "min_recall, max_recall_drop, min_cosine, slices",
     ),
     "a number out of range": (
         _replaced("epochs: 3", "epochs: 0"),

@@ -134,6 +134,7 @@ def test_the_gate_is_the_recipe_s(context):
         "min_cosine": None,
         "swaps": None,
         "robustness": None,
+        "slices": None,
     }
     assert found["flips"] == []
 
@@ -258,3 +259,28 @@ def test_a_given_reference_in_half_precision_must_have_been_asked(context):
 def test_bad_settings_of_changed_texts_are_refused(fields):
     with pytest.raises(ValidationError):
         VerifyConfig.model_validate(fields)
+
+
+def test_slices_are_measured_judged_and_kept_in_the_report(context):
+    heldout = replace(context.data.heldout, columns={"dialect": ("scots",) * 8 + ("irish",) * 52})
+    context = replace(context, data=replace(context.data, heldout=heldout))
+    config = VerifyConfig.model_validate(
+        {
+            "latency_rows": 5,
+            "slices": {"columns": ["dialect"], "label": True},
+            "gate": {"max_drop": 1, "min_agreement": 0, "slices": {"max_drop": 0.5, "min_agreement": 0.5}},
+        }
+    )
+    verify(config, agreeing_reference(context, wrong=0))
+    found = fake_bundles.read_json(context.output / "report.json")
+    assert found["slices"]["columns"] == ["dialect"]
+    assert found["gate"]["slices"] == {"max_drop": 0.5, "min_agreement": 0.5}
+    by = [(each["by"], each["name"], each["rows"]) for each in found["engines"][0]["slices"]]
+    assert by == [
+        ("dialect", "irish", 52),
+        ("dialect", "scots", 8),
+        ("label", "negative", 30),
+        ("label", "positive", 30),
+    ]
+    assert "## Slice by slice" in (context.output / "report.md").read_text(encoding="utf-8")
+    assert "<svg" in (context.output / "report.html").read_text(encoding="utf-8")
