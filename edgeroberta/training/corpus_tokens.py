@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -24,6 +24,8 @@ Indices = npt.NDArray[np.int64]
 _BATCH = 1 << 19
 #: Documents handed to the package at a time: more than some hundreds only slow it down.
 _FEW = 256
+#: Tokens that stand for what the vocabulary lacks; nobody writes them.
+_UNKNOWN = ("<unk>", "[UNK]")
 
 
 class Encoded(NamedTuple):
@@ -31,15 +33,6 @@ class Encoded(NamedTuple):
 
     ids: npt.NDArray[Any]  # [tokens], one document after the other
     lengths: Indices  # int64[documents]
-
-    @classmethod
-    def of(cls, documents: Sequence[npt.NDArray[Any]]) -> Encoded:
-        """Put documents together; there must be one."""
-        return cls(np.concatenate(documents), np.fromiter(map(len, documents), np.int64, len(documents)))
-
-    def apart(self) -> list[npt.NDArray[Any]]:
-        """Return the ids of each document."""
-        return np.split(self.ids, np.cumsum(self.lengths)[:-1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,9 +43,8 @@ class CorpusTokenizer:
     dtype: np.dtype[Any]  # of ids on disk: 2 bytes where the vocabulary allows it
     digest: str  # digest of all that the ids depend on beside the texts (hex)
     memo: WordMemo | None  # the fast way, where there is one
-    #: what is looked for in texts before they are cut into words; an added token may be several of these
-    added: Mapping[str, bool]
-    #: how often special tokens stand in texts
+    special: npt.NDArray[np.bool_]  # bool[tokens], which stand for no part of a text
+    #: how often special tokens stood in texts, by how they are written
     seen: Counter[str] = field(default_factory=Counter)
 
     @classmethod
@@ -63,41 +55,23 @@ class CorpusTokenizer:
         files = (model.folder / TOKENIZER, model.folder / TOKENIZER_CONFIG)
         contents = [digest_file(file) if file.is_file() else None for file in files]
         dtype = np.dtype("<u2" if largest < 1 << 16 else "<i4")
-        tokens = tokenizer.get_added_tokens_decoder().values()
-        added = {token.content: token.special for token in tokens if token.content}
-        if tokenizer.encode_special_tokens:  # those are characters like any other then
-            added = {content: special for content, special in added.items() if not special}
-        memo = WordMemo.of(tokenizer, dtype)
-        if tokenizer.normalizer is not None and any(token.normalized for token in tokens):
-            memo = None  # such a token is found in what the normalizer makes of a text
-        return cls(tokenizer, dtype, digest_value(contents), memo, added)
+        special = np.zeros(largest + 1, bool)
+        for number, token in tokenizer.get_added_tokens_decoder().items():
+            special[number] = token.special and token.content not in _UNKNOWN
+        return cls(tokenizer, dtype, digest_value(contents), WordMemo.of(tokenizer, dtype), special)
 
     def encode(self, documents: Sequence[str]) -> Encoded:
         """Return the ids of documents, none of them empty, as the device has them without special tokens."""
         parts = [self._part(part) for part in _batches(documents)]
         if not parts:
             return Encoded(np.zeros(0, self.dtype), np.zeros(0, np.int64))
-        return Encoded(
-            np.concatenate([part.ids for part in parts]), np.concatenate([part.lengths for part in parts])
-        )
+        found = Encoded(*(np.concatenate(each) for each in zip(*parts, strict=True)))
+        for number in found.ids[self.special[found.ids]].tolist():
+            self.seen[str(self.tokenizer.id_to_token(number))] += 1
+        return found
 
     def _part(self, documents: Sequence[str]) -> Encoded:
-        together = "".join(documents)
-        present = [content for content in self.added if content in together]
-        for content in present:
-            if self.added[content]:
-                self.seen[content] += together.count(content)
-        if self.memo is None:
-            return self._by_package(documents)
-        if not present:
-            return Encoded(*self.memo.encode(documents))
-        marked = [any(content in text for content in present) for text in documents]
-        found = iter(
-            self._by_package([text for text, one in zip(documents, marked, strict=True) if one]).apart()
-        )
-        others = [text for text, one in zip(documents, marked, strict=True) if not one]
-        rest = iter(Encoded(*self.memo.encode(others)).apart() if others else ())
-        return Encoded.of([next(found if one else rest) for one in marked])
+        return self._by_package(documents) if self.memo is None else Encoded(*self.memo.encode(documents))
 
     def _by_package(self, documents: Sequence[str]) -> Encoded:
         parts: list[npt.NDArray[Any]] = []
@@ -105,7 +79,7 @@ class CorpusTokenizer:
             chosen = list(documents[start : start + _FEW])
             found = self.tokenizer.encode_batch_fast(chosen, add_special_tokens=False)
             parts += [np.array(one.ids, self.dtype) for one in found]
-        return Encoded.of(parts)
+        return Encoded(np.concatenate(parts), np.fromiter(map(len, parts), np.int64, len(parts)))
 
 
 def _batches(documents: Sequence[str]) -> Iterator[Sequence[str]]:

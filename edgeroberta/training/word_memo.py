@@ -4,12 +4,13 @@ A text is cut where its tokens are certain not to cross, whatever stands on both
 a text are those of its parts in a row. Such a place is before a space that follows a visible character:
 byte-level BPE (RoBERTa) and WordPiece (BERT) both begin a word there. Over bytes it is also between letters,
 digits and punctuation, but not behind an apostrophe (``'s``) nor beside a character beyond ASCII; of
-WordPiece, before and behind every ASCII punctuation mark. What is met for the first time is tokenized by the
-package itself.
+WordPiece, before and behind every ASCII punctuation mark. Nowhere is it between two bytes that are neighbours
+in an added token. What is met for the first time is tokenized by the package itself.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -33,12 +34,6 @@ class WordMemo:
     """Tokenizes texts by their words; ``apart``: bool[256 * 256], between which bytes a text is cut."""
 
     def __init__(self, tokenizer: Tokenizer, dtype: np.dtype[Any], apart: npt.NDArray[np.bool_]) -> None:
-        self._prefixed = bool(getattr(tokenizer.pre_tokenizer, "add_prefix_space", False))
-        if self._prefixed:  # of a whole text, not of its words
-            tokenizer = type(tokenizer).from_str(tokenizer.to_str())
-            step = tokenizer.pre_tokenizer
-            step.add_prefix_space = False
-            tokenizer.pre_tokenizer = step
         self._tokenizer = tokenizer
         self._apart = apart
         self._words = WordTable()
@@ -49,11 +44,20 @@ class WordMemo:
     @classmethod
     def of(cls, tokenizer: Tokenizer, dtype: np.dtype[Any]) -> WordMemo | None:
         """Make one; None for a tokenizer of which it is not known where its texts can be cut."""
+        added = [token for token in tokenizer.get_added_tokens_decoder().values() if token.content]
+        if tokenizer.encode_special_tokens:  # those are characters like any other then
+            added = [token for token in added if not token.special]
+        # One that looks at what is beside it, and one that is found in what a normalizer makes of a text.
+        if any(token.rstrip or token.single_word or _has_space(token.content) for token in added):
+            return None
+        if tokenizer.normalizer is not None and any(token.normalized for token in added):
+            return None
         states = prefixes.state(tokenizer.normalizer), prefixes.state(tokenizer.pre_tokenizer)
-        if prefixes.is_byte_level(tokenizer):
-            return cls(tokenizer, dtype, _table(byte_level=True))
+        contents = [token.content.encode() for token in added]
+        if prefixes.is_byte_level(tokenizer) and not states[1].get("add_prefix_space"):
+            return cls(tokenizer, dtype, _table(contents, byte_level=True))
         if wordpieces.is_berts(tokenizer, *states):
-            return cls(tokenizer, dtype, _table(byte_level=False))
+            return cls(tokenizer, dtype, _table(contents, byte_level=False))
         return None
 
     def __len__(self) -> int:
@@ -62,10 +66,8 @@ class WordMemo:
     def encode(self, texts: Sequence[str]) -> tuple[npt.NDArray[Any], Indices]:
         """Return the ids of texts, one after the other, and how many each has, int64[texts].
 
-        ``texts``: some 100 kB, none empty and none with an added token.
+        ``texts``: some 100 kB, none empty.
         """
-        if self._prefixed:
-            texts = [text if text.startswith(" ") else f" {text}" for text in texts]
         data = "".join(texts).encode()
         sizes = [len(text) if text.isascii() else len(text.encode()) for text in texts]
         begins = np.cumsum([0, *sizes[:-1]])
@@ -79,7 +81,7 @@ class WordMemo:
     def _cut(self, data: bytes, begins: Indices) -> Indices:
         """Return where the words begin, int64[words]; ``begins``: where the texts do."""
         cut = np.zeros(len(data), bool)
-        cut[1:] = self._apart[np.ndarray((len(data) - 1,), "<u2", data, strides=(1,))]
+        cut[1:] = self._apart.take(np.ndarray((len(data) - 1,), "<u2", data, strides=(1,)))
         if not data.isascii():
             cut[_behind_foreign(np.frombuffer(data, np.uint8))] = True
         cut[begins] = True
@@ -120,12 +122,19 @@ class WordMemo:
         self._ids = filled(self._ids, np.concatenate(ids), start)
 
 
+def _has_space(text: str) -> bool:
+    return any(map(str.isspace, text))
+
+
 def _is_long(word: bytes) -> bool:
     return len(word) > word_table.LONGEST
 
 
-def _table(*, byte_level: bool) -> npt.NDArray[np.bool_]:
-    """Tell between which two bytes a text is cut, bool[65536] by first + 256 * second."""
+def _table(added: Sequence[bytes], *, byte_level: bool) -> npt.NDArray[np.bool_]:
+    """Tell between which two bytes a text is cut, bool[65536] by first + 256 * second.
+
+    ``added``: the added tokens, inside of which none is cut.
+    """
     apart = np.zeros((256, 256), bool)  # second, first
     apart[_SPACE, _VISIBLE] = True
     kinds = {byte: _kind(chr(byte)) for byte in _VISIBLE}
@@ -135,6 +144,9 @@ def _table(*, byte_level: bool) -> npt.NDArray[np.bool_]:
                 apart[second, first] = one != other and not (first == _APOSTROPHE and other == "letter")
             else:
                 apart[second, first] = "mark" in (one, other)
+    for content in added:
+        for first, second in itertools.pairwise(content):
+            apart[second, first] = False
     return apart.ravel()
 
 

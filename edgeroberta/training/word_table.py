@@ -52,8 +52,8 @@ class WordTable:
         """Add words that all differ and are not there yet; they get the next numbers in their order."""
         self._keys = [filled(old, new, self._count) for old, new in zip(self._keys, keys, strict=True)]
         first, self._count = self._count, self._count + len(keys[0])
-        if 2 * self._count > len(self._slots):
-            self._slots, first = np.full(1 << (2 * self._count).bit_length(), -1, np.int64), 0
+        if 4 * self._count > len(self._slots):
+            self._slots, first = np.full(1 << (4 * self._count).bit_length(), -1, np.int64), 0
         left = np.arange(first, self._count)
         places = self._places([part[first : self._count] for part in self._keys])
         while len(left):

@@ -25,6 +25,9 @@ ODD = (
     "'’.,!?-<>/()\"0a9²½ABz\u0301éßñçİıſаящ很好。，！𝒳🎬\0"
 )
 TEXTS = st.text(st.sampled_from(ODD) | st.characters(exclude_categories=["Cs"]), min_size=1, max_size=60)
+ADDED = st.sampled_from(
+    ["</s>", "<s>", " <mask>", "<mask>", "[SEP]", "[MASK] ", "\n<mask>", "</s", "[M", "K]", "film"]
+)
 WORDS = st.lists(
     st.sampled_from(["film", " film", "film's", " it's", " 'tis", " don't", " 9th", " 1,000.5", "  "])
 )
@@ -51,8 +54,9 @@ def test_ids_are_those_of_the_package_whatever_the_text(name):
     tokenizer, memo = memo_of(name)
 
     @settings(max_examples=400, deadline=None)
-    @given(st.lists(st.one_of(TEXTS, WORDS.map("".join).filter(bool)), min_size=1, max_size=5))
+    @given(st.lists(st.lists(TEXTS | WORDS.map("".join) | ADDED, max_size=4).map("".join), max_size=5))
     def same(texts: list[str]) -> None:
+        texts = [text or "a" for text in texts] or ["b"]
         assert ids_of(memo, texts) == [of_package(tokenizer, text) for text in texts]
 
     same()
@@ -91,15 +95,20 @@ def test_words_of_the_same_slot_are_told_apart(monkeypatch):
         assert ids_of(memo, texts) == [of_package(tokenizer, text) for text in texts]
 
 
-def test_a_text_that_gets_a_space_in_front_gets_it_once():
+@pytest.mark.parametrize(
+    ("changed", "token"),
+    [
+        ({"add_prefix_space": True}, {}),
+        ({}, {"rstrip": True}),
+        ({}, {"single_word": True}),
+        ({}, {"content": "two words"}),
+    ],
+)
+def test_tokenizers_that_look_beside_a_word_have_no_memo(changed, token):
     fields = json.loads((FIXTURES / "tokenizer" / "tokenizer.json").read_text())
-    fields["pre_tokenizer"]["add_prefix_space"] = True
-    tokenizer = Tokenizer.from_str(json.dumps(fields))
-    memo = WordMemo.of(tokenizer, np.dtype("<u2"))
-    assert memo is not None
-    texts = ["film", " film", "(film) don't", "\tfilm", "film"]
-    assert ids_of(memo, texts) == [of_package(tokenizer, text) for text in texts]
-    assert of_package(tokenizer, "film") == of_package(tokenizer, " film")
+    fields["pre_tokenizer"].update(changed)
+    fields["added_tokens"][-1].update(token)
+    assert WordMemo.of(Tokenizer.from_str(json.dumps(fields)), np.dtype("<u2")) is None
 
 
 def test_a_tokenizer_of_another_kind_has_no_memo():
