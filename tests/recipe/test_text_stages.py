@@ -26,12 +26,12 @@ def test_a_recipe_of_text_alone_ends_in_a_checkpoint(tmp_path):
     assert (load(tmp_path, "pretrain", "finetune").makes, load(tmp_path).of_text) == (Kind.BUNDLE, False)
 
 
-@pytest.mark.parametrize("name", ["adapt", "adapt-int8"])
+@pytest.mark.parametrize("name", ["adapt", "adapt-int8", "distill-agnostic"])
 def test_shipped_recipes_pre_train_first(name):
     found = recipe.load(name)
     assert found.of_text
     assert found.outline[0] == "pretrain"
-    assert found.makes is (Kind.CHECKPOINT if name == "adapt" else Kind.BUNDLE)
+    assert found.makes is (Kind.BUNDLE if name == "adapt-int8" else Kind.CHECKPOINT)
 
 
 def test_one_that_goes_on_must_end_in_a_bundle(tmp_path):
