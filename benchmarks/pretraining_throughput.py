@@ -51,7 +51,7 @@ class Case:
     length: int
     batch: int
     accumulation: int
-    small: bool = False  # a model of 2 layers x 128 with random weights
+    small: bool = False  # 2 layers x 128 with random weights and a vocabulary of 4,000
     short: bool = False  # sentences in place of reviews
 
     @property
@@ -102,6 +102,17 @@ class StepTimes(Progress):
         yield advance
 
 
+def model(case: Case, work: Path) -> Path:
+    """Return what a case starts from: the packaged encoder, or one with fewer tokens, made of the reviews."""
+    if not case.small:
+        return reviews.encoder()
+    settings = {"vocabulary": "train", "size": 4000}
+    corpus = DocumentList(reviews.reviews().texts[:2000], "the long reviews")
+    made = StageRun("tokenizer", settings, reviews.encoder(), work / "tokenizer", 0, corpus)
+    stage_runs.done(made)
+    return made.output
+
+
 def texts(case: Case, count: int) -> list[str]:
     """Return what is learned from, about as much of either kind of text."""
     if case.short:
@@ -109,35 +120,48 @@ def texts(case: Case, count: int) -> list[str]:
     return list(reviews.reviews().texts[:count])
 
 
-def ours(case: Case, documents: Sequence[str], steps: int) -> Trained:
-    """Run the stage for some steps."""
+def ours(case: Case, source: Path, documents: Sequence[str], steps: int) -> Trained:
+    """Run the stage for some steps from a model."""
     with tempfile.TemporaryDirectory() as folder:
         settings = {**case.settings, "steps": steps, "eval_steps": steps}
-        run = StageRun("pretrain", settings, reviews.encoder(), Path(folder), 0, DocumentList(documents))
+        run = StageRun("pretrain", settings, source, Path(folder), 0, DocumentList(documents))
         timed = StepTimes("pretrain")
         notes = stage_runs.done(run, progress=timed)
     return Trained(timed.times, notes["tokens_seen"] / notes["steps"])
 
 
-def theirs(case: Case, documents: Sequence[str], steps: int, attention: str) -> Trained:
+def theirs(case: Case, source: Path, documents: Sequence[str], steps: int, attention: str) -> Trained:
     """Let the Trainer train the same model for as many steps of as many tokens."""
-    encoder = reviews.encoder()
-    blocks: Tokens = judging.packed(encoder, documents, "full-sentences", case.length)
+    blocks: Tokens = judging.packed(source, documents, "full-sentences", case.length)
     batch = case.batch
     if case.short:
         from edgeroberta.training import batching
 
-        sentences = batching.tokenize(encoder, list(documents), max_length=case.length)
+        sentences = batching.tokenize(source, list(documents), max_length=case.length)
         batch = round(case.batch * blocks.lengths.mean() / sentences.lengths.mean())
         blocks = sentences
-    return train(case.settings, encoder, blocks, batch=batch, steps=steps, attention=attention)
+    return train(case.settings, source, blocks, batch=batch, steps=steps, attention=attention)
 
 
-def faster_attention(case: Case, documents: Sequence[str], steps: int) -> str:
+def faster_attention(case: Case, source: Path, documents: Sequence[str], steps: int) -> str:
     """Try both kinds of attention of transformers and name the faster one."""
-    tried = {name: theirs(case, documents, steps, name).speed for name in ("sdpa", "eager")}
+    tried = {name: theirs(case, source, documents, steps, name).speed for name in ("sdpa", "eager")}
     logger.info("%s: %s", case.name, tried)
     return max(tried, key=lambda name: tried[name])
+
+
+def measured(case: Case, count: int, steps: int, rounds: int) -> list[tuple[float, float]]:
+    """Let both train in turns; returns tokens per second of both in each round."""
+    documents, found = texts(case, count), []
+    with tempfile.TemporaryDirectory() as folder:
+        source = model(case, Path(folder))
+        attention = faster_attention(case, source, documents, max(3, steps // 2))
+        for number in range(rounds):
+            one = ours(case, source, documents, steps).speed
+            other = theirs(case, source, documents, steps, attention).speed
+            logger.info("%s, round %d: %.0f and %.0f tokens a second", case.name, number, one, other)
+            found.append((one, other))
+    return found
 
 
 def rows(case: Case, found: Sequence[tuple[float, float]]) -> Iterator[Row]:
@@ -170,14 +194,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     torch.set_num_threads(1)
     machine, lines, checks = this_machine(options.machine), list[Row](), list[Check]()
     for case in [each for each in CASES if each.name in options.cases]:
-        documents = texts(case, options.documents)
-        attention = faster_attention(case, documents, max(3, options.steps // 2))
-        found = []
-        for number in range(options.rounds):
-            one = ours(case, documents, options.steps).speed
-            other = theirs(case, documents, options.steps, attention).speed
-            logger.info("%s, round %d: %.0f and %.0f tokens a second", case.name, number, one, other)
-            found.append((one, other))
+        found = measured(case, options.documents, options.steps, options.rounds)
         lines += rows(case, found)
         ratio = statistics.median(one / other for one, other in found)
         checks.append(

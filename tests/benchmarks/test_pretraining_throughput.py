@@ -47,10 +47,10 @@ def test_both_train_and_their_ratio_is_held_to_the_promise(toy, name):
     assert check.bar == {"encoder": 0.95, "short": 1.3}[name]
 
 
-def test_a_step_of_either_has_as_many_tokens(toy):
+def test_a_step_of_either_has_as_many_tokens(toy, tiny_mask_checkpoint):
     case = next(each for each in pretraining_throughput.CASES if each.name == "short")
     texts = pretraining_throughput.texts(case, 40)
-    ours = pretraining_throughput.ours(case, texts, 3)
-    theirs = pretraining_throughput.theirs(case, texts, 3, "sdpa")
+    ours = pretraining_throughput.ours(case, tiny_mask_checkpoint, texts, 3)
+    theirs = pretraining_throughput.theirs(case, tiny_mask_checkpoint, texts, 3, "sdpa")
     assert theirs.tokens == pytest.approx(ours.tokens, rel=0.25)
     assert len(ours.times) == len(theirs.times) == 3
