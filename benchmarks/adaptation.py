@@ -24,11 +24,27 @@ from typing import Any
 from benchmarks import estimates, stage_runs
 from benchmarks.adaptation_cells import ADAPTED, ARMS, AS_IT_IS, RECIPE, Adaptation, Cell
 from benchmarks.results import RESULTS, Check, Result, Row, now, this_machine, write
+from edgeroberta.errors import EdgeRobertaError
+from edgeroberta.report.pretraining import curve
 
 logger = logging.getLogger(__name__)
 
 #: Most that the adapted encoder's perplexity may be of the unadapted one's.
 BAR = 0.85
+#: Heading of what was measured while it was adapted.
+CURVE = "held-out reviews"
+
+
+def drawing(result: Result) -> str:
+    """Draw the perplexity of the encoder as it was adapted, step by step."""
+    found = [dict(row.values) for row in result.rows if row.group == CURVE and row.name != "control"]
+    history = [
+        {"step": int(each["steps of the encoder"]), "perplexity": each["perplexity"]} for each in found
+    ]
+    drawn = curve({"history": history, "best_step": history[-1]["step"]})
+    if drawn is None:
+        raise EdgeRobertaError("one evaluation is no curve", hint="python -m benchmarks.adaptation")
+    return drawn
 
 
 def rows(
@@ -38,13 +54,18 @@ def rows(
     compressed: Mapping[Cell, Mapping[str, Any]],
 ) -> Iterator[Row]:
     """Make the tables: perplexity before and after, then accuracy by size."""
+    first, *rest = notes["history"]
     for name, title, entry in (
-        (AS_IT_IS, "as it is, a head fitted to it", notes["history"][0]),
-        ("control", "as it is, its head fitted for as many steps as both have below", control["history"][0]),
-        (ADAPTED, "adapted, from the first line on", notes["history"][-1]),
+        ("control", "as it is, a head fitted for longer", control["history"][0]),
+        (AS_IT_IS, "as it is, a fitted head", first),
+        *((ADAPTED, f"adapted, {each['step']:,} steps", each) for each in rest),
     ):
-        values = (("perplexity", entry["perplexity"]), ("masked words right %", 100 * entry["accuracy"]))
-        yield Row(name=name, title=title, group="held-out reviews", values=values)
+        values = {
+            "steps of the encoder": 0.0 if name == "control" else float(entry["step"]),
+            "perplexity": entry["perplexity"],
+            "masked words right %": 100 * entry["accuracy"],
+        }
+        yield Row(name=name, title=title, group=CURVE, values=tuple(values.items()))
     for cells, how in ((tuned, "fine-tuned"), (compressed, f"`{RECIPE}`")):
         for size in sorted({cell.size for cell in cells}):
             arms = [_accuracies(cells, arm, size) for arm in ARMS]

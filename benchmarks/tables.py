@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from benchmarks import estimates, front
+from benchmarks import adaptation, estimates, front
 from benchmarks.layout import COLUMNS, caption, figures, markdown
 from benchmarks.results import RESULTS, Check, Result, Row, load
 from benchmarks.summaries import summary_table, tasks_table
@@ -195,6 +195,7 @@ def recipes(result: Result) -> str:
 #: Drawing to what draws it, and the result below benchmarks/results that it shows.
 DRAWINGS: dict[str, tuple[Callable[[Result], str], str]] = {
     "docs/images/pareto-front.svg": (recipes, "epyc-9004-2core/smaller"),
+    "docs/images/adaptation.svg": (adaptation.drawing, "epyc-7003-2core/adaptation"),
     "docs/images/front.svg": (front.drawing, "xeon-sapphire-rapids-2core/peers"),
 }
 

@@ -7,7 +7,9 @@ from toy_reviews import toy_reviews
 
 from benchmarks import adaptation, adaptation_cells, results, reviews
 from benchmarks.adaptation_cells import ADAPTED, ARMS, AS_IT_IS, Adaptation, Cell
+from benchmarks.results import Row
 from edgeroberta.data.rows import Rows
+from edgeroberta.errors import EdgeRobertaError
 
 SENTENCES = toy_reviews(60, 1)
 
@@ -69,10 +71,13 @@ def test_the_encoder_is_adapted_and_every_cell_is_kept(toy, tmp_path, monkeypatc
     words += ["--work", str(tmp_path / "work")]
     assert adaptation.main(words) == 0
     made = results.load(tmp_path / "results" / "here" / "adaptation.json")
-    perplexities = [dict(row.values)["perplexity"] for row in made.rows[:3]]
-    assert made.checks[0].value == pytest.approx(perplexities[2] / min(perplexities[:2]), abs=1e-3)
-    assert [row.name for row in made.rows[3:]] == ["fine-tuned-20", "fine-tuned-30", "`int8-distill`-20"]
-    assert all(len(each.seeds) == 2 for row in made.rows[3:] for each in row.estimates)
+    of_text = [row for row in made.rows if row.group == adaptation.CURVE]
+    perplexities = [dict(row.values)["perplexity"] for row in of_text]
+    assert made.checks[0].value == pytest.approx(perplexities[-1] / min(perplexities[:2]), abs=1e-3)
+    of_cells = made.rows[len(of_text) :]
+    assert [row.name for row in of_cells] == ["fine-tuned-20", "fine-tuned-30", "`int8-distill`-20"]
+    assert all(len(each.seeds) == 2 for row in of_cells for each in row.estimates)
+    assert adaptation.drawing(made).startswith("<svg")
     assert len(compressed) == 4
     compressed.clear()
     assert adaptation.main(words) == 0
@@ -86,6 +91,23 @@ def test_one_arm_alone_is_no_comparison(toy, tmp_path):
     assert not (tmp_path / "results").exists()
 
 
+def entry(step: int) -> dict[str, float]:
+    return {"step": step, "perplexity": 100.0 - step, "accuracy": 0.1}
+
+
+def test_a_single_evaluation_is_no_curve():
+    row = Row(
+        name=AS_IT_IS,
+        title="",
+        group=adaptation.CURVE,
+        values=(("steps of the encoder", 0.0), ("perplexity", 9.0)),
+    )
+    machine = results.this_machine("here")
+    made = results.Result(benchmark="adaptation", measured="", machine=machine, settings={}, rows=(row,))
+    with pytest.raises(EdgeRobertaError, match="one evaluation is no curve"):
+        adaptation.drawing(made)
+
+
 def test_what_adapting_gains_is_said_with_its_interval():
     gains = {500: (0.02, 0.021, 0.022), 2000: (0.02, -0.02, 0.01), 7530: (-0.02, -0.021, -0.022)}
     cells = {
@@ -94,16 +116,16 @@ def test_what_adapting_gains_is_said_with_its_interval():
         for seed, gain in enumerate(each)
         for arm in ARMS
     }
-    notes = {"history": [{"perplexity": 100.0, "accuracy": 0.1}, {"perplexity": 50.0, "accuracy": 0.2}]}
+    notes = {"history": [entry(0), entry(4)]}
     made = list(adaptation.rows(notes, notes, cells, {}))
     assert [dict(row.words).get("adapting pays") for row in made[3:]] == ["yes", "within noise", "it harms"]
     assert made[3].estimates[-1].mean == pytest.approx(2.1)
 
 
 def test_a_seed_that_only_one_arm_has_counts_for_nothing():
-    notes = {"history": [{"perplexity": 1.0, "accuracy": 0.1}]}
+    notes = {"history": [entry(0)]}
     cells = {Cell(AS_IT_IS, 500, seed): {"accuracy": 0.7} for seed in range(3)}
-    assert len(list(adaptation.rows(notes, notes, cells, {}))) == 3
+    assert len(list(adaptation.rows(notes, notes, cells, {}))) == 2
     cells[Cell(ADAPTED, 500, 1)] = {"accuracy": 0.8}
     row = list(adaptation.rows(notes, notes, cells, {}))[-1]
     assert [each.seeds for each in row.estimates] == [(70.0,), (80.0,), (10.0,)]
