@@ -13,7 +13,9 @@ from edgeroberta.cli.options import AllowPickle, Debug, Override
 
 Recipe = Annotated[
     str,
-    typer.Option("-r", "--recipe", help="Recipe that ends in a checkpoint, by name or path."),
+    typer.Option(
+        "-r", "--recipe", help="Recipe that ends in a checkpoint, by name or path: adapt, from-scratch."
+    ),
 ]
 Unlabelled = Annotated[
     str | None,

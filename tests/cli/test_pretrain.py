@@ -130,6 +130,23 @@ def test_a_real_model_learns_and_is_fine_tuned_after_it(text, tiny_headless_chec
     assert not stopped.value.code
 
 
+def test_a_small_model_with_a_tokenizer_of_its_own_begins_with_nothing(
+    text, tiny_checkpoint, tmp_path, capsys
+):
+    shape = ["layers=1", "hidden_size=16", "attention_heads=2", "intermediate_size=32"]
+    chosen = ["tokenizer.size=290", *QUICK, *(f"pretrain.{each}" for each in shape)]
+    settings = [word for each in chosen for word in ("--set", each)]
+    given = [tiny_checkpoint, "--unlabelled", text, "-o", "out", "-r", "from-scratch", *settings]
+    assert run(*given, "--dry-run") == 0
+    assert "weights are random: of MODEL the family and what" in capsys.readouterr().err
+    assert run(*given, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [each["stage"] for each in found["runs"]] == ["tokenizer", "pretrain"]
+    assert (found["model"]["base"], found["model"]["tokens"]) == (None, 290)
+    assert found["model"]["parameters"] < 20_000
+    assert "pre-trained from random weights" in (tmp_path / "out" / "README.md").read_text()
+
+
 @pytest.mark.slow
 def test_two_processes_pre_train_together(text, tiny_headless_checkpoint, tmp_path):
     accelerate = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes=2", "--num_machines=1"]

@@ -58,7 +58,8 @@ def test_every_shipped_recipe_loads_and_is_called_as_its_file(name):
     loaded = recipe.load(name)
     assert loaded.name == name
     assert loaded.description
-    assert recipe.ORDER[-1] == loaded.stages[-1].stage.writes
+    of_text = all(step.stage.of_text for step in loaded.stages)
+    assert loaded.makes == recipe.ORDER[0 if of_text else -1]
 
 
 @pytest.mark.parametrize("name", recipe.names())
@@ -210,7 +211,7 @@ BAD = {
         _replaced("max_drop: 0.02", "zzz: 0.02"),
         "mine.yaml: stages[4].verify.gate.zzz: unknown field\n"
         "  next: known fields: max_drop, min_agreement, confidence, min_kept, metric, "
-        "min_recall, max_recall_drop, min_cosine, slices",
+        "min_recall, max_recall_drop, min_cosine, swaps, robustness, slices",
     ),
     "a number out of range": (
         _replaced("epochs: 3", "epochs: 0"),
@@ -303,8 +304,9 @@ def test_a_recipe_name_unlike_any_gets_the_list():
         recipe.load("zzz")
     assert (
         caught.value.hint
-        == "shipped recipes: cascade, cascade-student, distill, fill-mask-int8, finetune-embeddings,"
-        " finetune-int8, fp32, int8, int8-distill, int8-outliers, prune-int8, tiny"
+        == "shipped recipes: adapt, adapt-int8, cascade, cascade-student, distill, distill-agnostic,"
+        " fill-mask-int8, finetune-embeddings, finetune-int8, fp32, from-scratch, int8, int8-distill,"
+        " int8-outliers, pretrain-tiny, prune-int8, tiny"
     )
 
 

@@ -26,12 +26,20 @@ def test_a_recipe_of_text_alone_ends_in_a_checkpoint(tmp_path):
     assert (load(tmp_path, "pretrain", "finetune").makes, load(tmp_path).of_text) == (Kind.BUNDLE, False)
 
 
-@pytest.mark.parametrize("name", ["adapt", "adapt-int8", "distill-agnostic"])
-def test_shipped_recipes_pre_train_first(name):
+@pytest.mark.parametrize(
+    ("name", "first", "makes"),
+    [
+        ("adapt", ("pretrain",), Kind.CHECKPOINT),
+        ("distill-agnostic", ("pretrain",), Kind.CHECKPOINT),
+        ("from-scratch", ("tokenizer", "pretrain"), Kind.CHECKPOINT),
+        ("adapt-int8", ("pretrain", "finetune", "distill"), Kind.BUNDLE),
+        ("pretrain-tiny", ("tokenizer", "pretrain", "finetune"), Kind.BUNDLE),
+    ],
+)
+def test_shipped_recipes_pre_train_first(name, first, makes):
     found = recipe.load(name)
-    assert found.of_text
-    assert found.outline[0] == "pretrain"
-    assert found.makes is (Kind.BUNDLE if name == "adapt-int8" else Kind.CHECKPOINT)
+    assert found.outline[: len(first)] == first
+    assert (found.of_text, found.makes) == (True, makes)
 
 
 def test_one_that_goes_on_must_end_in_a_bundle(tmp_path):
