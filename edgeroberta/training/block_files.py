@@ -31,7 +31,7 @@ def read_plan(folder: Path) -> Mapping[str, Any]:
 class Written(NamedTuple):
     """What was written of a part."""
 
-    count: int  # sequences
+    sequences: int
     follow: int  # those of which the second part follows the first
 
 

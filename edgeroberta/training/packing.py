@@ -144,7 +144,7 @@ def _write(documents: Documents, packing: _Packing, made_of: str, folder: Path, 
         told = Progress() if heldout else progress
         made = packing.sequences(tokenized, border, heldout=heldout, progress=told)
         written = block_files.write(partial, part, made)
-        if not written.count:
+        if not written.sequences:
             raise too_few(f"no document is left {'to hold out' if heldout else 'to learn'}", documents.source)
         if packing.settings.packing.paired and not heldout and not written.follow:
             what = f"no document has two sentences, so there are no {packing.settings.packing.value}"
