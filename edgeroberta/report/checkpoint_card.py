@@ -16,11 +16,15 @@ def write(facts: Mapping[str, Any]) -> str:
     """Write the card. ``facts``: what ``pretraining.json`` says, see ``pipeline/checkpoint_files.py``."""
     model, found = facts["model"], facts["pretraining"]
     base = model["base"]
+    distilled = any(each.get("student") for each in found)
     stages = [(each["stage"], f"{each['seconds']:.1f}") for each in facts["stages"][1:]]
     return rendering.render(
         "checkpoint.md.j2",
         front_matter=_front_matter(model),
-        name="A small encoder of its own" if base is None else f"{_name(base)}, adapted",
+        name="A small encoder of its own"
+        if base is None
+        else f"{_name(base)}, {'distilled' if distilled else 'adapted'}",
+        distilled=distilled,
         base=base,
         model=model,
         facts=facts,

@@ -60,9 +60,16 @@ def _fact(lineage: Lineage) -> dict[str, Any]:
     return {
         "initialization": str(lineage.config.get("initialization", "checkpoint")),
         **{name: notes[name] for name in _NOTES if name in notes},
+        **({"student": _student(notes)} if lineage.config.get("student") else {}),
         "before": _scores(first),
         "after": _scores(last or (history[-1] if history else None)),
     }
+
+
+def _student(notes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what there is to tell of a student that was cut from the model, and of its teacher."""
+    parts = ("layers", "parameters", "parameters_before")
+    return {**{name: notes.get(name) for name in parts}, "teacher": _scores(notes.get("teacher"))}
 
 
 def _scores(entry: Found | None) -> dict[str, float] | None:
@@ -79,8 +86,10 @@ def sections(found: Sequence[Found]) -> Iterator[Section]:
 
 def sentences(fact: Found) -> Iterator[str]:
     """Say on how much text, how fast, and what came of it."""
-    random = fact["initialization"] == "random"
+    random, student = fact["initialization"] == "random", fact.get("student")
     start = "From random weights" if random else "From the weights of the model"
+    if student:
+        start = f"A student of {len(student['layers'])} of its layers, distilled from the model"
     yield (
         f"{start}, on {_count(fact, 'documents')} documents of {_count(fact, 'tokens')} tokens: "
         f"{_count(fact, 'steps')} steps over {_count(fact, 'tokens_seen')} tokens in "
@@ -93,6 +102,12 @@ def sentences(fact: Found) -> Iterator[str]:
         yield (
             f"On masked words of held-out text, perplexity is {was}{decimals(after['perplexity'])} after; "
             f"{right}{points(after['accuracy'])} % after are told right."
+        )
+    if student and (teacher := student["teacher"]):
+        yield (
+            f"The model itself, its teacher, has a perplexity of {decimals(teacher['perplexity'])} there, and"
+            f" tells {points(teacher['accuracy'])} % right; it has {student['parameters_before']:,}"
+            f" parameters, the student {student['parameters']:,}."
         )
     if fact.get("head_steps"):
         yield (

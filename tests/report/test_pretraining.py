@@ -87,6 +87,22 @@ def test_a_fresh_head_and_random_weights_are_told():
     assert "with 2 processes" in next(iter(pretraining.sentences(found)))
 
 
+def test_a_student_is_told_beside_its_teacher():
+    notes = {"layers": [0, 3, 5], "parameters": 24_000_000, "parameters_before": 30_000_000}
+    told = lineage(HISTORY, **notes, teacher={"score": -1.5, "perplexity": 4.5, "accuracy": 0.66})
+    told.config["student"] = {"layers": 3}
+    (found,) = pretraining.facts([told])
+    first, _, third = pretraining.sentences(found)
+    assert first.startswith("A student of 3 of its layers, distilled from the model, on 25,000 documents")
+    assert third == (
+        "The model itself, its teacher, has a perplexity of 4.50 there, and tells 66.0 % right; it has"
+        " 30,000,000 parameters, the student 24,000,000."
+    )
+    told.notes["teacher"] = None  # it had no head for masked words
+    (found,) = pretraining.facts([told])
+    assert len(list(pretraining.sentences(found))) == 2
+
+
 def test_several_pre_trainings_are_numbered():
     found = pretraining.facts([lineage(HISTORY), lineage(HISTORY)])
     assert [each.title for each in pretraining.sections(found)] == ["Pre-training 1", "Pre-training 2"]
