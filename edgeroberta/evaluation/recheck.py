@@ -59,9 +59,9 @@ def recheck(
                 hint="edgeroberta reference MODEL --data … -o ref/, then add --reference ref/",
             )
         full = stored
-    asked = request.slices or provenance.stored_slices(request.bundle)
-    gate = _with_slices(gate, request, asked)
-    rows = provenance.heldout_rows(facts, request.data, digest=full.data_digest, slice_columns=asked.columns)
+    parts = request.slices or provenance.stored_slices(request.bundle)
+    gate = _with_slices(gate, request, parts)
+    rows = provenance.heldout_rows(facts, request.data, digest=full.data_digest, slice_columns=parts.columns)
     reference.check(full, rows=rows, task=facts.task, overlap=facts.long_texts.overlap)
     task = facts.task  # which may be judged by another metric than the reference's
     if request.metric is not None:
@@ -75,7 +75,7 @@ def recheck(
         threads=request.threads,
         keep_examples=request.keep_examples,
         leaked=provenance.stored_leak(request.bundle, full.data_digest),
-        slices=asked,
+        slices=parts,
     )
     found = verify(request.bundle, rows, full, options=options, progress=progress, start=start)
     lineage: list[Mapping[str, Any]] = list(facts.lineage)
