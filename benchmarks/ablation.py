@@ -156,7 +156,7 @@ def rows(found: Numbers) -> list[Row]:
                 ("its order in perplexity", estimates.order(numbers[-2], expected=case.expected)),
                 ("in accuracy", estimates.order(numbers[-1], expected=-case.expected)),
             ]
-        values = [("steps", float(found[case.name][0]["steps"]))]
+        values = [("steps", float(found[case.name][0]["steps"])), ("seeds", float(len(found[case.name])))]
         made.append(
             Row(
                 name=case.name,
@@ -196,6 +196,16 @@ def measured(
     return {case.name: [done[case.name, seed] for seed in range(seeds)] for case in cases}
 
 
+def finished(ablation: Ablation, cases: Sequence[Case], seeds: int) -> dict[str, list[dict[str, Any]]]:
+    """Recall the runs that are done, of each case those of the first seeds."""
+    found = {}
+    for case in cases:
+        missing = (seed for seed in range(seeds) if not ablation.kept(case, seed))
+        if done := range(next(missing, seeds)):
+            found[case.name] = [ablation.run(case, seed) for seed in done]
+    return found
+
+
 def _one(ablation: Ablation, case: Case, seed: int, threads: int | None) -> dict[str, Any]:
     import torch
 
@@ -214,6 +224,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--workers", type=int, default=2, help="runs beside each other, each of one thread")
     names = [case.name for case in CASES]
     parser.add_argument("--cases", nargs="+", default=names, choices=names)
+    parser.add_argument("--finished", action="store_true", help="run nothing; make the table of what is done")
     parser.add_argument("--work", type=Path, default=Path("out/ablation"), help="where runs are kept")
     parser.add_argument("--machine", help="name of the results folder")
     options = parser.parse_args(arguments)
@@ -223,7 +234,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     machine = this_machine(options.machine)
     ablation = Ablation(preset, (options.work / options.preset).resolve())
     cases = [case for case in CASES if case.name in options.cases]
-    found = measured(ablation, cases, options.seeds, options.workers)
+    found = (
+        finished(ablation, cases, options.seeds)
+        if options.finished
+        else measured(ablation, cases, options.seeds, options.workers)
+    )
     shape = f"{preset.layers} layers x {preset.hidden_size}"
     result = Result(
         benchmark="ablation" if options.preset == "small" else f"ablation-{options.preset}",
@@ -239,7 +254,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "shorter_blocks": preset.batch_length,
             "their_rates": [f"{size}: {rate:g}" for size, rates in preset.batches for rate in rates],
             "dropout": preset.dropout,
-            "seeds": options.seeds,
             "fine_tuned_on": preset.labelled,
             "tested_on": preset.tested,
         },

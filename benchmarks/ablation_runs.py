@@ -22,6 +22,8 @@ from edgeroberta.storage.artifact import digest_value
 _PROBED = 300
 #: Reviews that the best epoch of fine-tuning is chosen by.
 VALIDATED = 500
+#: What a run's numbers are kept in.
+_JUDGED = "judged.json"
 #: Tokens of a pass, about: those of larger batches are several.
 _AT_ONCE = 8192
 
@@ -160,6 +162,10 @@ class Ablation:
         """Return where a run keeps what it makes."""
         return self.work / f"{case.name}-{seed}"
 
+    def kept(self, case: Case, seed: int) -> bool:
+        """Tell whether a run is done."""
+        return (self.folder(case, seed) / _JUDGED).is_file()
+
     def run(self, case: Case, seed: int) -> dict[str, Any]:
         """Pre-train, judge, fine-tune and judge again, or recall what came of it."""
         pretraining = self.pretraining(case, seed)
@@ -187,7 +193,7 @@ class Ablation:
                 "seconds": notes["seconds"],
             }
 
-        return stage_runs.kept(self.folder(case, seed) / "judged.json", key, judge)
+        return stage_runs.kept(self.folder(case, seed) / _JUDGED, key, judge)
 
 
 @cache

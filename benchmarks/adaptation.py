@@ -56,7 +56,7 @@ def rows(
     """Make the tables: perplexity before and after, then accuracy by size."""
     first, *rest = notes["history"]
     for name, title, entry in (
-        ("control", "as it is, a head fitted for longer", control["history"][0]),
+        *(("control", "as it is, a head fitted for longer", each) for each in control.get("history", ())[:1]),
         (AS_IT_IS, "as it is, a fitted head", first),
         *((ADAPTED, f"adapted, {each['step']:,} steps", each) for each in rest),
     ):
@@ -130,6 +130,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--compressed-sizes", type=int, nargs="*", help="of --sizes, those to compress; all")
     parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=ARMS, help="fill only these cells")
     parser.add_argument("--workers", type=int, default=1, help="cells beside each other, each of one thread")
+    parser.add_argument(
+        "--finished", action="store_true", help="fill no cell; make the table of what is done"
+    )
     parser.add_argument("--work", type=Path, default=Path("out/adaptation"), help="where cells are kept")
     parser.add_argument("--machine", help="name of the results folder")
     options = parser.parse_args(arguments)
@@ -144,12 +147,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for arm in options.arms
     ]
     both = set(options.arms) == set(ARMS)
-    control = stage_runs.done(adaptation.control) if both else {}
+    fitted = (adaptation.control.folder / stage_runs.NUMBERS).is_file() or not options.finished
+    control = stage_runs.done(adaptation.control) if both and fitted else {}
     notes = stage_runs.done(adaptation.run) if ADAPTED in options.arms else {}
-    tuned = measured(adaptation, cells, options.workers, compress=False)
+    kept = [cell for cell in cells if adaptation.kept(cell, compressed=False)]
+    tuned = measured(adaptation, kept if options.finished else cells, options.workers, compress=False)
     sizes = options.sizes if options.compressed_sizes is None else options.compressed_sizes
     chosen = [cell for cell in cells if cell.size in sizes]
-    compressed = measured(adaptation, chosen, options.workers, compress=True)
+    kept = [cell for cell in chosen if adaptation.kept(cell, compressed=True)]
+    compressed = measured(adaptation, kept if options.finished else chosen, options.workers, compress=True)
     if not both:
         return 0
     found = tuple(rows(notes, control, tuned, compressed))
@@ -168,7 +174,7 @@ def result(
 
     The unadapted encoder's perplexity is the better one: that of the head that was fitted for longer.
     """
-    before = min(each["history"][0]["perplexity"] for each in (notes, control))
+    before = min(each["history"][0]["perplexity"] for each in (notes, control) if each)
     return Result(
         benchmark="adaptation",
         measured=now(),

@@ -27,6 +27,8 @@ EPOCHS = {500: 6, 2000: 3}
 #: Longest sentence in tokens; of all sentences, one in three hundred is longer.
 LENGTH = 64
 RECIPE = "int8-distill"
+#: What a cell's numbers are kept in.
+_TUNED, _COMPRESSED = "tuned.json", "compressed.json"
 #: A gate that lets everything pass: here the numbers are wanted, whatever they are.
 OPEN = ("verify.gate.max_drop=1.0", "verify.gate.min_agreement=0.0", "verify.latency_rows=5")
 
@@ -96,6 +98,10 @@ class Adaptation:
         folder = self.work / cell.name / "tuned"
         return StageRun("finetune", settings, self.encoder(cell.arm), folder, cell.seed, rows=splits)
 
+    def kept(self, cell: Cell, *, compressed: bool) -> bool:
+        """Tell whether a cell is filled."""
+        return (self.work / cell.name / (_COMPRESSED if compressed else _TUNED)).is_file()
+
     def tuned(self, cell: Cell) -> dict[str, Any]:
         """Fine-tune and measure, or recall what came of it."""
         run, heldout = self.tuning(cell), reviews.labelled(reviews.sentences()[1])
@@ -104,7 +110,7 @@ class Adaptation:
         def judge() -> dict[str, Any]:
             return {"accuracy": accuracy(Checkpoint(run.output), heldout, LENGTH)}
 
-        file = self.work / cell.name / "tuned.json"
+        file = self.work / cell.name / _TUNED
         return stage_runs.kept(file, digest_value([run.key, heldout.digest]), judge)
 
     def compressed(self, cell: Cell) -> dict[str, Any]:
@@ -119,7 +125,7 @@ class Adaptation:
             engine = next(each for each in report["engines"] if each["engine"] == "onnxruntime")
             return {"accuracy": engine["metrics"][report["metric"]], "agreement": engine["agreement"]}
 
-        return stage_runs.kept(folder / "compressed.json", digest_value([run.key, RECIPE]), make)
+        return stage_runs.kept(folder / _COMPRESSED, digest_value([run.key, RECIPE]), make)
 
 
 @dataclass(frozen=True)

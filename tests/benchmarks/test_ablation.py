@@ -114,8 +114,9 @@ def test_the_whole_table_is_made_and_goes_on_after_a_kill(toy, tmp_path, monkeyp
     for name in ("pretrain", "finetune"):
         stage = stages.get(name)
         monkeypatch.setitem(stages._REGISTRY, name, replace(stage, run=again))
-    assert ablation.main([*words, "--cases", *chosen]) == 0
-    assert results.load(tmp_path / "results" / "here" / "ablation.json").rows == made.rows
+    for how in (["--cases", *chosen], ["--finished", "--seeds", "3"]):
+        assert ablation.main([*words, *how]) == 0
+        assert results.load(tmp_path / "results" / "here" / "ablation.json").rows == made.rows
 
 
 def numbers(**changed: float) -> dict[str, float]:

@@ -80,9 +80,10 @@ def test_the_encoder_is_adapted_and_every_cell_is_kept(toy, tmp_path, monkeypatc
     assert adaptation.drawing(made).startswith("<svg")
     assert len(compressed) == 4
     compressed.clear()
-    assert adaptation.main(words) == 0
+    for how in ([], ["--finished", "--seeds", "3"]):
+        assert adaptation.main([*words, *how]) == 0
+        assert results.load(tmp_path / "results" / "here" / "adaptation.json").rows == made.rows
     assert compressed == []
-    assert results.load(tmp_path / "results" / "here" / "adaptation.json").rows == made.rows
 
 
 def test_one_arm_alone_is_no_comparison(toy, tmp_path):
@@ -127,5 +128,5 @@ def test_a_seed_that_only_one_arm_has_counts_for_nothing():
     cells = {Cell(AS_IT_IS, 500, seed): {"accuracy": 0.7} for seed in range(3)}
     assert len(list(adaptation.rows(notes, notes, cells, {}))) == 2
     cells[Cell(ADAPTED, 500, 1)] = {"accuracy": 0.8}
-    row = list(adaptation.rows(notes, notes, cells, {}))[-1]
+    row = list(adaptation.rows(notes, {}, cells, {}))[-1]
     assert [each.seeds for each in row.estimates] == [(70.0,), (80.0,), (10.0,)]
