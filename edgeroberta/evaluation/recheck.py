@@ -67,8 +67,8 @@ def recheck(
     if request.metric is not None:
         task = glue.judge(task, request.data, request.metric, logger.info)
         gate = replace(gate, metric=request.metric)
-    asked = WantedChanges(request.swaps, request.perturb)
-    full = replace(full, task=task, changed=changed_reference.wanted(request.bundle, full, gate, asked))
+    changes = WantedChanges(request.swaps, request.perturb)
+    full = replace(full, task=task, changed=changed_reference.wanted(request.bundle, full, gate, changes))
     options = EvaluationOptions(
         gate=gate,
         engines=request.engines,

@@ -24,7 +24,7 @@ DEFAULT = "int8-distill"
 #: Names of a cascade's tiers.
 FIRST, LAST = "student", "int8"
 #: What of a gate a budget does not replace.
-_KEPT = ("confidence", "metric", "min_recall", "max_recall_drop", "swaps", "robustness")
+_KEPT = ("confidence", "metric", "min_recall", "max_recall_drop", "swaps", "robustness", "slices")
 
 
 @dataclass(frozen=True)

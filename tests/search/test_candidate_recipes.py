@@ -62,5 +62,6 @@ def test_a_budget_keeps_the_metric_the_confidence_and_the_bounds_on_recall_and_s
         "min_cosine": None,
         "swaps": {"max_increase": 0.04},
         "robustness": None,
+        "slices": None,
     }
     assert gate == wanted

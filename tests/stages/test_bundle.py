@@ -128,6 +128,7 @@ def test_the_verdict_is_in_the_manifest_and_on_the_card(finish, verdict):
         "min_cosine": None,
         "swaps": None,
         "robustness": None,
+        "slices": None,
     }
     words = {"PASS": "**passed**", "FAIL": "**did not pass**", "INCONCLUSIVE": "**inconclusive**"}
     assert words[verdict.value] in (folder / "README.md").read_text()
