@@ -28,7 +28,7 @@ LABELS = ("negative", "positive")
 #: What makes a stage quick. Of the quantizer it also asks to put nothing back to float, so that all of the
 #: graph is held to int8; a random model has no answers to lose.
 QUICK = {
-    "tokenizer": ("size=400",),
+    "tokenizer": ("size=290",),
     "pretrain": ("epochs=1", "batch_size=4", "accumulation=1", "max_length=16"),
     "finetune": ("epochs=1",),
     "distill": ("epochs=1",),
@@ -125,6 +125,8 @@ def test_the_graphs_of_a_recipe_build_and_fuse(name, make_checkpoint, tmp_path):
 @pytest.mark.parametrize("family", ["roberta", "bert"])
 @pytest.mark.parametrize("name", CHAINS)
 def test_the_cpu_engines_make_of_a_recipe_what_its_graph_demands(name, family, make_checkpoint, tmp_path):
+    if family == "bert" and name == "pretrain-tiny":
+        pytest.skip("a tokenizer of one's own is RoBERTa's, as the run says before it begins")
     bundle = draft(name, make_checkpoint(LABELS, model_type=family, **SIZES), tmp_path, "cpu")
     layers = json.loads((bundle / "config.json").read_text(encoding="utf-8"))["num_hidden_layers"]
     found = {each.engine: each for each in cpu.check(bundle, ("onnxruntime", "openvino"))}

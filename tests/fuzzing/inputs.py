@@ -64,6 +64,8 @@ STAGES = (
     "prune",
     "finetune",
     "vocabulary",
+    "tokenizer",
+    "pretrain",
     "nothing",
 )
 KEYS = (
