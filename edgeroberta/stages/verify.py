@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticKnownError
 
 from edgeroberta.context import Context
@@ -138,12 +138,6 @@ class VerifyConfig(StageConfig):
         default_factory=lambda: SlicesConfig.model_validate({}),
         description="Parts of the rows to measure each by itself.",
     )
-
-    @model_validator(mode="after")
-    def _bounds_slices(self) -> VerifyConfig:
-        if self.gate.slices is not None and self.slices == SlicesConfig.model_validate({}):
-            raise ValueError("gate.slices bounds slices, and slices names none: slices: {columns: [dialect]}")
-        return self
 
     def depends(self) -> tuple[str, ...]:
         """Depend on what slices do."""

@@ -57,7 +57,7 @@ def test_held_out_rows_keep_the_columns_that_the_recipe_slices_by(tiny_checkpoin
         (["slices.columns=[dialect,dialect]"], RecipeError, "names a column twice"),
         (["slices.column=dialect"], RecipeError, "did you mean 'columns'?"),
         (["slices.length=[40,20]"], RecipeError, "each larger than the one before"),
-        (["gate.slices.max_drop=0.03"], RecipeError, "gate.slices bounds slices, and slices names none"),
+        (["gate.slices.max_drop=0.03"], RecipeError, "the gate bounds slices, and none are asked for"),
         (["slices.label=true", "gate.slices.max_drop=3"], RecipeError, "less than or equal to 1"),
         (["slices.label=true", "gate.slices.max_drop=-0.1"], RecipeError, "greater than or equal to 0"),
         (["slices.label=true", "gate.slices={max_drop: null}"], RecipeError, "max_drop or a min_agreement"),
