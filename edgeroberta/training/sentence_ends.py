@@ -74,35 +74,35 @@ class SentenceEnds:
         ``ids``: int[n], the tokens of documents, one after the other. ``first``: bool[n], which of them begin
         a document. Returns bool[n], which are the last ones of sentences, the last of each document included.
         """
-        marks, spaceless = self.marks[ids], self.spaceless[ids]
-        written = self._marks_of_parts(ids)
-        marks |= written
-        spaceless |= written
-        marks[1:] &= spaceless[1:] | ~self.abbreviates[ids[:-1]]
-        follows = (self.follows[ids] | written) & ~first
-        for _ in range(_MOST_FOLLOW):
-            moved = marks[:-1] & follows[1:]
-            if not moved.any():
-                break
-            spaceless[1:] |= moved & spaceless[:-1]
-            marks[1:] |= moved
-            marks[:-1] &= ~moved
-        marks[:-1] &= spaceless[:-1] | self.begins[ids[1:]]
-        marks[:-1] |= first[1:]
-        marks[-1:] = True
-        return marks
-
-    def _marks_of_parts(self, ids: npt.NDArray[Any]) -> Bools:
-        """Tell where a mark ends that is written in several tokens, bool[n]."""
+        last = len(ids) - 1
         found = np.zeros(len(ids), bool)
+        found[:-1] = first[1:]
+        found[-1:] = True
+        places = np.flatnonzero(self.marks[ids])
+        whole = self.spaceless[ids[places]]
+        written = self._marks_of_parts(ids)
+        places, whole = (
+            np.concatenate([places, written]),
+            np.concatenate([whole, np.ones(len(written), bool)]),
+        )
+        stands = whole | (places == 0) | ~self.abbreviates[ids[places - 1]]
+        places, whole = places[stands], whole[stands]
+        for _ in range(_MOST_FOLLOW):
+            behind = np.minimum(places + 1, last)
+            places = np.where(self.follows[ids[behind]] & ~first[behind], behind, places)
+        behind = np.minimum(places + 1, last)
+        found[places[whole | self.begins[ids[behind]]]] = True
+        return found
+
+    def _marks_of_parts(self, ids: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+        """Return the last tokens of marks that are written in several, int64[marks]."""
         places = np.flatnonzero(self.part[ids])
         tail, size = self.tail[ids[places]], self.size[ids[places]]
         for back in (1, 2):  # a mark has three bytes
             before = ids[np.maximum(places - back, 0)]
             tail = np.where(size < 3, tail | self.tail[before] << (np.uint64(8) * size), tail)
             size = np.where(size < 3, size + self.size[before], size)
-        found[places] = np.isin(tail & np.uint64(0xFFFFFF), _codes())
-        return found
+        return places[np.isin(tail & np.uint64(0xFFFFFF), _codes())]
 
 
 @cache
