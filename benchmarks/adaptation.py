@@ -1,6 +1,6 @@
 """Does adapting pay? The packaged encoder adapted on unlabelled reviews and fine-tuned, against not adapted.
 
-    python -m benchmarks.adaptation [--tokens 409600] [--sizes 500 2000 7530] [--seeds 3] [--work DIR]
+    python -m benchmarks.adaptation [--tokens 819200] [--sizes 500 2000 7530] [--seeds 3] [--work DIR]
 
 The encoder learns masked words of the long reviews; then it and the encoder as it is are fine-tuned on so
 many Rotten Tomatoes sentences, each seed on others, and asked for the held-out ones; the fine-tuned models
@@ -121,9 +121,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--tokens", type=int, default=409_600, help="of reviews that the encoder sees")
+    parser.add_argument("--tokens", type=int, default=819_200, help="of reviews that the encoder sees")
+    parser.add_argument("--head-tokens", type=int, default=819_200, help="that its fresh head sees before")
+    parser.add_argument("--learning-rate", type=float, default=1e-4, help="highest one of the encoder")
     parser.add_argument("--block", type=int, default=128, help="tokens of a block of reviews")
-    parser.add_argument("--batch", type=int, default=8, help="blocks a step")
+    parser.add_argument("--batch", type=int, default=16, help="blocks a step")
     parser.add_argument("--sizes", type=int, nargs="+", default=[500, 2000, 7530], help="sentences")
     parser.add_argument("--seeds", type=int, default=3, help="of fine-tuning; the encoder is adapted once")
     parser.add_argument("--frozen", type=int, default=3, help="lowest layers that fine-tuning leaves alone")
@@ -138,7 +140,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     adaptation = Adaptation(
-        options.work.resolve(), options.tokens, options.block, options.batch, options.frozen
+        options.work.resolve(),
+        options.tokens,
+        options.head_tokens,
+        options.learning_rate,
+        options.block,
+        options.batch,
+        options.frozen,
     )
     cells = [
         Cell(arm, size, seed)
@@ -183,6 +191,7 @@ def result(
             "adapted_once_on_tokens": notes["tokens_seen"],
             "block": options.block,
             "batch": options.batch,
+            "learning_rate": options.learning_rate,
             "head_steps": notes["head_steps"],
             "steps": notes["steps"],
             "frozen_layers_of_fine_tuning": options.frozen,

@@ -37,12 +37,14 @@ OPEN = ("verify.gate.max_drop=1.0", "verify.gate.min_agreement=0.0", "verify.lat
 class Adaptation:
     """What all cells share.
 
-    ``tokens``: that the encoder sees; its head has seen as many before. ``frozen``: lowest layers that
-    fine-tuning leaves as they are.
+    ``head_tokens``: that the fresh head sees first; ``tokens``: that encoder and head see then; ``rate``: their
+    highest learning rate. ``frozen``: lowest layers that fine-tuning leaves as they are.
     """
 
     work: Path
     tokens: int
+    head_tokens: int
+    rate: float
     block: int
     batch: int
     frozen: int
@@ -51,14 +53,17 @@ class Adaptation:
     @property
     def run(self) -> StageRun:
         """The run of the stage ``pretrain``, once for all cells."""
-        steps = max(1, self.tokens // (self.block * self.batch))
-        return self._pretraining(f"adapted-{self.seed}", steps, head_steps=steps)
+        steps, head_steps = (self._steps(each) for each in (self.tokens, self.head_tokens))
+        return self._pretraining(f"adapted-{self.seed}", steps, head_steps=head_steps)
 
     @property
     def control(self) -> StageRun:
         """A run whose head alone learns, for as many steps as head and encoder have in :attr:`run`."""
-        steps = max(1, self.tokens // (self.block * self.batch))
-        return self._pretraining(f"control-{self.seed}", 1, head_steps=2 * steps)
+        head_steps = self._steps(self.tokens) + self._steps(self.head_tokens)
+        return self._pretraining(f"control-{self.seed}", 1, head_steps=head_steps)
+
+    def _steps(self, tokens: int) -> int:
+        return max(1, tokens // (self.block * self.batch))
 
     def _pretraining(self, name: str, steps: int, *, head_steps: int) -> StageRun:
         settings = {
@@ -67,11 +72,11 @@ class Adaptation:
             "accumulation": 1,
             "steps": steps,
             "head_steps": head_steps,
-            "learning_rate": 3e-4,
+            "learning_rate": self.rate,
             "freeze_embeddings": True,
             "dropout": 0.0,
             "attention_dropout": 0.0,
-            "eval_steps": max(1, steps // 2),
+            "eval_steps": max(1, steps // 4),
             "heldout": 0.005,
         }
         corpus = reviews.unlabelled([reviews.labelled(reviews.sentences()[1])])

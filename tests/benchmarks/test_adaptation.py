@@ -25,7 +25,7 @@ def toy(tmp_path, monkeypatch, tiny_headless_checkpoint):
     monkeypatch.setattr(reviews, "sentences", lambda: files)
     monkeypatch.setattr(adaptation, "RESULTS", tmp_path / "results")
     reviews.labelled.cache_clear()
-    yield Adaptation(tmp_path / "work", 640, 32, 4, 1)
+    yield Adaptation(tmp_path / "work", 640, 384, 1e-4, 32, 4, 1)
     reviews.labelled.cache_clear()
 
 
@@ -49,10 +49,10 @@ def test_both_arms_of_a_seed_learn_from_the_same_sentences(toy):
 
 def test_the_control_s_head_learns_for_as_many_steps_as_head_and_encoder_have(toy):
     run, control = toy.run.settings, toy.control.settings
-    assert (run["steps"], run["head_steps"]) == (5, 5)
+    assert (run["steps"], run["head_steps"]) == (5, 3)
     assert control["head_steps"] == run["steps"] + run["head_steps"]
     changed = {name for name in run if run[name] != control[name]}
-    assert changed == {"steps", "head_steps", "eval_steps"}
+    assert changed == {"steps", "head_steps"}
 
 
 def test_the_encoder_is_adapted_and_every_cell_is_kept(toy, tmp_path, monkeypatch):
@@ -66,7 +66,20 @@ def test_the_encoder_is_adapted_and_every_cell_is_kept(toy, tmp_path, monkeypatc
         return {"metric": "accuracy", "engines": [engine]}
 
     monkeypatch.setattr(adaptation_cells, "compress", compress)
-    words = ["--tokens", "640", "--block", "32", "--batch", "4", "--frozen", "1", "--seeds", "2"]
+    words = [
+        "--tokens",
+        "640",
+        "--head-tokens",
+        "384",
+        "--block",
+        "32",
+        "--batch",
+        "4",
+        "--frozen",
+        "1",
+        "--seeds",
+        "2",
+    ]
     words += ["--sizes", "20", "30", "--compressed-sizes", "20", "--machine", "here"]
     words += ["--work", str(tmp_path / "work")]
     assert adaptation.main(words) == 0
