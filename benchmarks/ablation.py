@@ -29,8 +29,8 @@ from benchmarks.results import RESULTS, Result, Row, now, this_machine, write
 logger = logging.getLogger(__name__)
 
 PRESETS = {
-    # A model this small learns in many small steps or not at all: after 600,000 tokens in batches of 64 or 256
-    # blocks of 128 tokens it had learned no more than how frequent tokens are.
+    # A model this small learns in many small steps or not at all: after 600,000 tokens in batches of 64 or
+    # 256 blocks of 128 tokens it had learned no more than how frequent tokens are.
     "small": Preset(
         layers=2,
         hidden_size=64,

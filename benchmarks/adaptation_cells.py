@@ -37,8 +37,8 @@ OPEN = ("verify.gate.max_drop=1.0", "verify.gate.min_agreement=0.0", "verify.lat
 class Adaptation:
     """What all cells share.
 
-    ``head_tokens``: that the fresh head sees first; ``tokens``: that encoder and head see then; ``rate``: their
-    highest learning rate. ``frozen``: lowest layers that fine-tuning leaves as they are.
+    ``head_tokens``: that the fresh head sees first; ``tokens``: that encoder and head see then; ``rate``:
+    their highest learning rate. ``frozen``: lowest layers that fine-tuning leaves as they are.
     """
 
     work: Path
