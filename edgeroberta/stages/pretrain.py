@@ -79,7 +79,7 @@ def _check(config: PretrainConfig, outset: RunOutline) -> RunOutline:
 )
 def pretrain(config: PretrainConfig, context: Context) -> Mapping[str, Any]:
     """Train the newest checkpoint, its student, or a model with random weights on the words of the corpus."""
-    from edgeroberta.training import agnostic_distillation, finetuning, loop, packing, prediction
+    from edgeroberta.training import agnostic_distillation, finetuning, fresh_head, loop, packing, prediction
     from edgeroberta.training.pretraining import HeldoutText, PretrainingObjective
     from edgeroberta.training.run import TrainingRun
 
@@ -109,6 +109,8 @@ def pretrain(config: PretrainConfig, context: Context) -> Mapping[str, Any]:
         model = pair.student
     per_epoch = math.ceil(packed.train.count / (config.batch_size * config.accumulation))
     draws = _draws(config, source, context.seed, per_epoch)
+    if _is_fresh(config, source):
+        fresh_head.begin(model, packed.train, draws.masking.ordinary)
     heldout = HeldoutText(packed.heldout, draws, config.batch_size, config.precision)
     steps = config.steps or per_epoch * config.epochs
     words = PretrainingObjective(model, packed.train, draws)
@@ -189,13 +191,18 @@ def _draws(config: PretrainConfig, source: Checkpoint, seed: int, per_epoch: int
     )
 
 
-def _head_steps(config: PretrainConfig, source: Checkpoint, steps: int) -> int:
-    """Tell for how many steps the head learns alone."""
+def _is_fresh(config: PretrainConfig, source: Checkpoint) -> bool:
+    """Tell whether the head for masked words knows nothing yet."""
     from edgeroberta.tasks import Problem
 
+    return config.initialization is Initialization.RANDOM or source.task.problem is not Problem.MASKED
+
+
+def _head_steps(config: PretrainConfig, source: Checkpoint, steps: int) -> int:
+    """Tell for how many steps the head learns alone."""
     if config.head_steps is not None:
         return config.head_steps
-    if config.initialization is Initialization.RANDOM or source.task.problem is Problem.MASKED:
+    if config.initialization is Initialization.RANDOM or not _is_fresh(config, source):
         return 0
     return math.ceil(HEAD_SHARE * steps)
 

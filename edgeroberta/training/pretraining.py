@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from edgeroberta.errors import DataError
 from edgeroberta.roberta.heads import masked_positions
 from edgeroberta.training import batching, prediction
 from edgeroberta.training.batching import Indices
@@ -191,6 +192,11 @@ class HeldoutText:
         lost, right, masks = (
             process.reduce(sums, "sum").tolist() if process.num_processes > 1 else sums.tolist()
         )
+        if not masks:
+            raise DataError(
+                "no token of the held-out text is part of a word, so nothing can be masked",
+                hint="give text in a language that the tokenizer knows, or hold out more: pretrain.heldout",
+            )
         mean = lost / masks
         return {"score": -mean, "perplexity": math.exp(min(mean, 700.0)), "accuracy": right / masks}
 
