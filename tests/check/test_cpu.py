@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from int8_processor import exact_int8
 
 from edgeroberta.check import cpu, fusion, kernels
 from edgeroberta.errors import EngineError, UsageError
@@ -103,6 +104,7 @@ def test_uneven_layers_lose_no_int8_matmul_and_no_fusion(small_weights, tmp_path
 
 
 @PROCESSOR
+@exact_int8
 def test_uneven_layers_give_the_same_answers_on_both_engines(small_weights, tmp_path):
     from edgeroberta.runtime.lengths import Lengths
     from edgeroberta.runtime.session import open_session

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from int8_processor import exact_int8
 
 from edgeroberta.errors import CheckpointError
 from edgeroberta.roberta.arrays import Linear
@@ -333,6 +334,7 @@ def emulate(weights: Any, plan: QuantizationPlan, ids: Any) -> Any:
     return product("head.projection", dense) + weights.head.projection.bias
 
 
+@exact_int8
 def test_the_stand_in_computes_what_the_plan_says(tiny_checkpoint, tmp_path):
     weights = load_weights(tiny_checkpoint)
     plan = symmetric_plan(weights)

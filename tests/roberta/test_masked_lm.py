@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from int8_processor import exact_int8
 from safetensors.torch import load_file, save_file
 
 from edgeroberta.errors import CheckpointError
@@ -131,6 +132,7 @@ def plan_of(weights: Any) -> QuantizationPlan:
     return QuantizationPlan(matmuls, rows)
 
 
+@exact_int8
 def test_a_tied_decoder_is_int8_and_in_the_file_once(checkpoint_of, tmp_path):
     model = checkpoint_of("roberta", vocab_size=4000)
     weights = load_weights(model)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from int8_processor import exact_engines
 from masking import masked, random_kept
 
 from edgeroberta import pipeline, recipe, targets
@@ -98,7 +99,7 @@ def int8_bundle(whole, tmp_path_factory):
     return Path(made[-1].artifact.path)
 
 
-@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+@pytest.mark.parametrize("engine", exact_engines(("onnxruntime", "openvino")))
 def test_int8_of_a_pruned_model_stays_close_to_the_masked_float_model(int8_bundle, whole, engine):
     with Runtime.open(int8_bundle, engine=engine, threads=1) as runtime:
         rows = [np.array(row) for row in np.random.default_rng(1).integers(5, 600, (32, 12))]
