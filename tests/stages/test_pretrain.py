@@ -112,7 +112,7 @@ def test_a_model_with_random_weights_has_the_shape_that_was_asked_for(make_conte
     found = made.config
     assert (found.layers, found.hidden_size, found.heads, found.intermediate_size) == (3, 24, 2, 40)
     assert found.vocab_size == context.checkpoint.config.vocab_size
-    assert notes["history"][0]["perplexity"] > 300  # it knows nothing of 600 tokens yet
+    assert 10 < notes["history"][0]["perplexity"] < 200  # the frequencies of 600 tokens, and no more
     assert notes["head_steps"] == 0
 
 
