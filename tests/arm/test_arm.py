@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import odd_inputs
 import pytest
 from arm.parity import deviation, differences
+from int8_processor import SATURATES
 
 from edgeroberta import targets
 
@@ -103,6 +104,8 @@ def test_the_target_arm_offers_only_an_engine_that_was_compared():
 def test_openvino_on_arm_is_right_on_every_row_or_refused(openvino, measured):
     if "refused" in openvino.there:
         assert "gives other answers here than where the bundle was made" in openvino.there["refused"]
+    elif SATURATES:  # what ARM computes exactly, this processor does not: its answers are no reference
+        measured.append("openvino: not compared row by row, int8 products saturate on this processor")
     else:
         check_rows(openvino, measured)
     ((_, refusal),) = openvino.there["spoiled"].items()
