@@ -126,7 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--learning-rate", type=float, default=1e-4, help="highest one of the encoder")
     parser.add_argument("--block", type=int, default=128, help="tokens of a block of reviews")
     parser.add_argument("--batch", type=int, default=16, help="blocks a step")
-    parser.add_argument("--sizes", type=int, nargs="+", default=[500, 2000, 7530], help="sentences")
+    parser.add_argument("--sizes", type=int, nargs="*", default=[500, 2000, 7530], help="sentences")
     parser.add_argument("--seeds", type=int, default=3, help="of fine-tuning; the encoder is adapted once")
     parser.add_argument("--frozen", type=int, default=3, help="lowest layers that fine-tuning leaves alone")
     parser.add_argument("--compressed-sizes", type=int, nargs="*", help="of --sizes, those to compress; all")
@@ -189,6 +189,7 @@ def result(
         machine=this_machine(options.machine),
         settings={
             "adapted_once_on_tokens": notes["tokens_seen"],
+            "adapted_on": notes["device"],
             "block": options.block,
             "batch": options.batch,
             "learning_rate": options.learning_rate,

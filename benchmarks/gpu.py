@@ -5,7 +5,7 @@
 
 The packaged encoder is fine-tuned for one epoch; then that model and one of RoBERTa-base's geometry (random
 weights) answer the same held-out reviews in float32, float16 and bfloat16. ``--pack`` copies what a machine
-without a package index lacks (35 MB): the encoder, the reviews, and pydantic for that Python. PyTorch,
+without a package index lacks (80 MB): the encoder, the reviews, and pydantic for that Python. PyTorch,
 transformers, accelerate, safetensors, tokenizers, numpy and PyYAML have to be there. Every row is
 written as soon as it is measured to benchmarks/results/<GPU>/gpu.json, and what no longer fits into
 ``--seconds`` is a row that says so.
@@ -14,7 +14,6 @@ written as soon as it is measured to benchmarks/results/<GPU>/gpu.json, and what
 from __future__ import annotations
 
 import argparse
-import csv
 import importlib.metadata
 import logging
 import re
@@ -57,11 +56,11 @@ def pack(output: Path, python: str) -> None:
     Raises:
         EdgeRobertaError: The extra ``demo`` is missing here, or pip cannot fetch the packages.
     """
-    for (package, inside), copy in ((demo.PACK, shutil.copyfile), (demo.REVIEWS, _copy_reviews)):
+    for package, inside in (demo.PACK, demo.REVIEWS):
         target = output / package / inside
         target.parent.mkdir(parents=True, exist_ok=True)
         (output / package / "__init__.py").touch()
-        copy(demo.packaged(package, inside), target)
+        shutil.copyfile(demo.packaged(package, inside), target)
     versions = [f"{name}=={importlib.metadata.version(name)}" for name in PACKAGES]
     command = [
         sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--only-binary=:all:", "--upgrade",
@@ -69,19 +68,6 @@ def pack(output: Path, python: str) -> None:
     ]  # fmt: skip
     if subprocess.run(command).returncode:
         raise EdgeRobertaError(f"pip could not fetch {', '.join(versions)} for Python {python}")
-
-
-def _copy_reviews(source: Path, target: Path) -> None:
-    """Copy the rows that the packaged default uses: 1 of 34 MB."""
-    csv.field_size_limit(1 << 30)
-    with (
-        source.open(encoding="utf-8", newline="") as old,
-        target.open("w", encoding="utf-8", newline="") as new,
-    ):
-        rows = csv.DictReader(old)
-        writer = csv.DictWriter(new, rows.fieldnames or ())
-        writer.writeheader()
-        writer.writerows(row for row in rows if row["source"] == demo.REVIEWS_SOURCE)
 
 
 @dataclass

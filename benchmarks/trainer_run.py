@@ -1,4 +1,4 @@
-"""A training of masked words by transformers' Trainer, with its usual best settings on a CPU."""
+"""A training of masked words by transformers' Trainer, with its usual best settings."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Trained:
     """How fast a training was.
 
-    ``times``: the processor's at the end of each step, seconds. ``tokens``: of a step on average, without
+    ``times``: of :func:`clock` at the end of each step, seconds. ``tokens``: of a step on average, without
     padding.
     """
 
@@ -28,8 +28,18 @@ class Trained:
 
     @property
     def speed(self) -> float:
-        """Tokens per second of the processor, from the end of the first step to that of the last but one."""
+        """Tokens per second, from the end of the first step to that of the last but one."""
         return (len(self.times) - 2) * self.tokens / (self.times[-2] - self.times[0])
+
+
+def clock() -> float:
+    """Return the time that the processor has worked, or on a GPU the wall's once it has done its work."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return time.process_time()
+    torch.cuda.synchronize()
+    return time.perf_counter()
 
 
 class CountingCollator:
@@ -46,13 +56,20 @@ class CountingCollator:
         return self._collator(features)
 
 
-def train(
-    settings: Mapping[str, Any], model: Path, texts: Tokens, *, batch: int, steps: int, attention: str
-) -> Trained:
-    """Train the model of settings of the stage ``pretrain`` on texts.
+@dataclass(frozen=True)
+class Means:
+    """What the Trainer may be told to compute with: ``attention`` is transformers' name of a kind."""
 
-    ``batch``: texts per pass. ``attention``: transformers' name of its implementation.
-    """
+    attention: str
+    bf16: bool
+
+
+def train(
+    settings: Mapping[str, Any], model: Path, texts: Tokens, *, batch: int, steps: int, means: Means
+) -> Trained:
+    """Train the model of settings of the stage ``pretrain`` on texts; ``batch``: texts per pass."""
+    import torch
+    from accelerate.state import AcceleratorState
     from transformers import (
         AutoTokenizer,
         DataCollatorForLanguageModeling,
@@ -65,11 +82,12 @@ def train(
 
     class StepEnds(TrainerCallback):
         def on_step_end(self, *_: Any, **__: Any) -> None:
-            times.append(time.process_time())
+            times.append(clock())
 
     counting = CountingCollator(DataCollatorForLanguageModeling(AutoTokenizer.from_pretrained(model)))
     made = _model(settings, model)
-    made.set_attn_implementation(attention)
+    made.set_attn_implementation(means.attention)
+    on_gpu = torch.cuda.is_available()
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(
             folder,
@@ -87,8 +105,9 @@ def train(
             save_strategy="no",
             report_to="none",
             disable_tqdm=True,
-            dataloader_pin_memory=False,
-            use_cpu=True,
+            dataloader_pin_memory=on_gpu,
+            use_cpu=not on_gpu,
+            bf16=means.bf16,
         )
         trainer = Trainer(
             made,
@@ -98,6 +117,7 @@ def train(
             callbacks=[StepEnds()],
         )
         trainer.train()
+    AcceleratorState._reset_state(reset_partial_state=True)  # its type of numbers would stay that of all
     return Trained(times, counting.tokens / counting.batches * settings["accumulation"])
 
 
