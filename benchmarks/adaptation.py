@@ -77,14 +77,15 @@ def rows(
             gained = estimates.difference(
                 "difference, points", *([seeds[seed] for seed in shared] for seeds in reversed(arms))
             )
-            said = {estimates.YES: "yes", estimates.NO: "it harms", estimates.NOISE: estimates.NOISE}
+            said = {estimates.YES: "yes", estimates.NO: "it harms"}
+            pays = estimates.order(gained, expected=1)
             yield Row(
                 name=f"{how}-{size}",
                 title=f"{size:,} sentences, {how}",
                 group="accuracy",
                 values=(("seeds", float(len(shared))),),
                 estimates=(*found, gained),
-                words=(("adapting pays", said[estimates.order(gained, expected=1)]),),
+                words=(("adapting pays", said.get(pays, pays)),),
             )
 
 

@@ -11,7 +11,7 @@ from benchmarks.results import Estimate, Row
 
 #: Student's t of 95 %, both sides, by degrees of freedom from 1; of more it is hardly less.
 _T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
-YES, NO, NOISE = "yes", "no", "within noise"
+YES, NO, NOISE, ONE_SEED = "yes", "no", "within noise", "one seed cannot tell"
 
 
 def estimate(name: str, seeds: Sequence[float]) -> Estimate:
@@ -35,12 +35,13 @@ def difference(name: str, seeds: Sequence[float], partner: Sequence[float]) -> E
 
 
 def order(found: Estimate, *, expected: float) -> str:
-    """Say whether a difference has the sign that was expected: yes, no or within noise.
+    """Say whether a difference has the sign that was expected: yes, no, within noise, or of one seed only.
 
-    ``expected``: 1 where the difference should be positive, -1 where negative. Of one seed, nothing is known
-    of the noise, so that it is always within it.
+    ``expected``: 1 where the difference should be positive, -1 where negative.
     """
-    if found.half_width is None or abs(found.mean) <= found.half_width:
+    if found.half_width is None:
+        return ONE_SEED
+    if abs(found.mean) <= found.half_width:
         return NOISE
     return YES if found.mean * expected > 0 else NO
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import math
+import subprocess
 import time
 from pathlib import Path
 
@@ -45,14 +45,15 @@ def test_a_mistake_in_the_script_is_no_row(tmp_path):
         make_run(tmp_path).row("a", "float32", "group", lambda: {}["missing"])
 
 
-def test_the_packed_reviews_are_those_of_the_packaged_default(tmp_path):
-    source, target = tmp_path / "all.csv", tmp_path / "some.csv"
-    rows = [('good, "really"\nfine', "1", demo.REVIEWS_SOURCE), ("long", "0", "imdb")]
-    with source.open("w", encoding="utf-8", newline="") as handle:
-        csv.writer(handle).writerows([("text", "label", "source"), *rows])
-    gpu._copy_reviews(source, target)
-    with target.open(encoding="utf-8", newline="") as handle:
-        assert [tuple(row) for row in csv.reader(handle)] == [("text", "label", "source"), rows[0]]
+def test_the_pack_has_the_encoder_and_all_reviews(monkeypatch, tmp_path):
+    files = {package: tmp_path / Path(inside).name for package, inside in (demo.PACK, demo.REVIEWS)}
+    for package, file in files.items():
+        file.write_text(f"of {package}", encoding="utf-8")
+    monkeypatch.setattr(demo, "packaged", lambda package, inside: files[package])
+    monkeypatch.setattr(gpu.subprocess, "run", lambda command: subprocess.CompletedProcess(command, 0))
+    gpu.pack(tmp_path / "pack", "3.12")
+    for package, inside in (demo.PACK, demo.REVIEWS):
+        assert (tmp_path / "pack" / package / inside).read_text(encoding="utf-8") == f"of {package}"
 
 
 def test_without_a_gpu_the_script_ends_with_4_and_says_what_would_work(monkeypatch, capsys):

@@ -7,7 +7,7 @@ from toy_reviews import toy_reviews
 
 from benchmarks import pretraining_throughput, results, reviews
 from benchmarks.pretraining_throughput import CASES, OURS, TRAINER
-from benchmarks.trainer_run import CountingCollator, Trained
+from benchmarks.trainer_run import CountingCollator, Means, Trained
 
 
 @pytest.fixture
@@ -51,6 +51,6 @@ def test_a_step_of_either_has_as_many_tokens(toy, tiny_mask_checkpoint):
     case = next(each for each in pretraining_throughput.CASES if each.name == "short")
     texts = pretraining_throughput.texts(case, 40)
     ours = pretraining_throughput.ours(case, tiny_mask_checkpoint, texts, 3)
-    theirs = pretraining_throughput.theirs(case, tiny_mask_checkpoint, texts, 3, "sdpa")
+    theirs = pretraining_throughput.theirs(case, tiny_mask_checkpoint, texts, 3, Means("sdpa", bf16=False))
     assert theirs.tokens == pytest.approx(ours.tokens, rel=0.25)
     assert len(ours.times) == len(theirs.times) == 3
