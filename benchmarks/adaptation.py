@@ -6,6 +6,7 @@ The encoder learns masked words of the long reviews; then it and the encoder as 
 many Rotten Tomatoes sentences, each seed on others, and asked for the held-out ones; the fine-tuned models
 are also compressed by ``int8-distill`` on the same sentences. The packaged encoder has no head for masked
 words: its perplexity is that of a head fitted to it while it stays as it is, which adapting starts from.
+With ``--near 1`` it also learns to keep the hidden states that it had, which is another benchmark.
 What is done is kept cell by cell, so that the same command goes on after a kill.
 Writes benchmarks/results/<machine>/adaptation.json.
 """
@@ -125,6 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--tokens", type=int, default=819_200, help="of reviews that the encoder sees")
     parser.add_argument("--head-tokens", type=int, default=819_200, help="that its fresh head sees before")
     parser.add_argument("--learning-rate", type=float, default=1e-4, help="highest one of the encoder")
+    parser.add_argument("--near", type=float, default=0.0, help="weight of the hidden states it had before")
     parser.add_argument("--block", type=int, default=128, help="tokens of a block of reviews")
     parser.add_argument("--batch", type=int, default=16, help="blocks a step")
     parser.add_argument("--sizes", type=int, nargs="*", default=[500, 2000, 7530], help="sentences")
@@ -148,6 +150,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.block,
         options.batch,
         options.frozen,
+        options.near,
     )
     cells = [
         Cell(arm, size, seed)
@@ -185,7 +188,7 @@ def result(
     """
     before = min(each["history"][0]["perplexity"] for each in (notes, control) if each)
     return Result(
-        benchmark="adaptation",
+        benchmark="adaptation-near" if options.near else "adaptation",
         measured=now(),
         machine=this_machine(options.machine),
         settings={
@@ -194,6 +197,7 @@ def result(
             "block": options.block,
             "batch": options.batch,
             "learning_rate": options.learning_rate,
+            "weight_of_hidden_states": options.near,
             "head_steps": notes["head_steps"],
             "steps": notes["steps"],
             "frozen_layers_of_fine_tuning": options.frozen,

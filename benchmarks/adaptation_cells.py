@@ -38,7 +38,8 @@ class Adaptation:
     """What all cells share.
 
     ``head_tokens``: that the fresh head sees first; ``tokens``: that encoder and head see then; ``rate``:
-    their highest learning rate. ``frozen``: lowest layers that fine-tuning leaves as they are.
+    their highest learning rate. ``frozen``: lowest layers that fine-tuning leaves as they are. ``near``: how
+    much the hidden states count that the encoder had before, beside the masked words; 0 for not at all.
     """
 
     work: Path
@@ -48,13 +49,17 @@ class Adaptation:
     block: int
     batch: int
     frozen: int
+    near: float = 0.0
     seed: int = 0
 
     @property
     def run(self) -> StageRun:
         """The run of the stage ``pretrain``, once for all cells."""
         steps, head_steps = (self._steps(each) for each in (self.tokens, self.head_tokens))
-        return self._pretraining(f"adapted-{self.seed}", steps, head_steps=head_steps)
+        kept = {"hidden": self.near, "attention": 0.0}
+        layers = Checkpoint(reviews.encoder()).config.layers
+        more = {"student": {"layers": layers, "weights": kept}} if self.near else {}
+        return self._pretraining(f"adapted-{self.seed}", steps, head_steps=head_steps, **more)
 
     @property
     def control(self) -> StageRun:
@@ -65,8 +70,9 @@ class Adaptation:
     def _steps(self, tokens: int) -> int:
         return max(1, tokens // (self.block * self.batch))
 
-    def _pretraining(self, name: str, steps: int, *, head_steps: int) -> StageRun:
+    def _pretraining(self, name: str, steps: int, *, head_steps: int, **more: Any) -> StageRun:
         settings = {
+            **more,
             "max_length": self.block,
             "batch_size": self.batch,
             "accumulation": 1,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from toy_reviews import toy_reviews
 
-from benchmarks import adaptation, adaptation_cells, results, reviews
+from benchmarks import adaptation, adaptation_cells, results, reviews, stage_runs
 from benchmarks.adaptation_cells import ADAPTED, ARMS, AS_IT_IS, Adaptation, Cell
 from benchmarks.results import Row
 from edgeroberta.data.rows import Rows
@@ -53,6 +55,16 @@ def test_the_control_s_head_learns_for_as_many_steps_as_head_and_encoder_have(to
     assert control["head_steps"] == run["steps"] + run["head_steps"]
     changed = {name for name in run if run[name] != control[name]}
     assert changed == {"steps", "head_steps"}
+
+
+def test_an_encoder_that_stays_near_learns_its_own_hidden_states_too(toy):
+    far, near = toy.run, replace(toy, near=2.0).run
+    student = near.settings["student"]
+    assert student == {"layers": 2, "weights": {"hidden": 2.0, "attention": 0.0}}
+    assert near.settings == {**far.settings, "student": student}
+    assert "student" not in replace(toy, near=2.0).control.settings
+    notes = stage_runs.done(near)
+    assert "loss_hidden" in notes["history"][-1]
 
 
 def test_the_encoder_is_adapted_and_every_cell_is_kept(toy, tmp_path, monkeypatch):
