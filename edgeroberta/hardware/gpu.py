@@ -1,8 +1,8 @@
 """What NVML tells of the first GPU that CUDA sees: facts, energy and throttling.
 
 The driver brings NVML, the package nvidia-ml-py its Python binding; where one is missing, or the GPU does not
-tell, it is None and not a guess. Written by NVIDIA's documentation; an H200 has told facts and energy; no GPU has
-told of throttling yet.
+tell, it is None and not a guess. Written by NVIDIA's documentation; an H200 has told facts and energy, and no
+GPU has told of throttling yet.
 https://docs.nvidia.com/deploy/nvml-api/group__nvmlDeviceQueries.html
 """
 
