@@ -29,8 +29,13 @@ class Apt:
         self.architecture = architecture
 
     @classmethod
-    def at(cls, folder: Path, architecture: str) -> Apt:
+    def at(cls, folder: Path, architecture: str, *, suite: str | None = None) -> Apt:
         """Set apt up in a new folder, which goes when the ``with`` ends, and fetch the package lists.
+
+        Args:
+            folder: Of its state.
+            architecture: Of the packages.
+            suite: Another release than this machine's, from the same archive.
 
         Raises:
             UnavailableError: This is no Debian, or the lists cannot be fetched.
@@ -41,7 +46,9 @@ class Apt:
         for name in ("state/lists/partial", "cache/archives/partial", "sources"):
             (folder / name).mkdir(parents=True)
         (folder / "status").touch()
-        (folder / "sources" / "debian.sources").write_text(to_text(debian_sources()), encoding="utf-8")
+        (folder / "sources" / "debian.sources").write_text(
+            to_text(debian_sources(suite=suite)), encoding="utf-8"
+        )
         kept = subprocess.run(["apt-config", "dump"], capture_output=True, text=True, check=True).stdout
         (folder / "apt.conf").write_text(configuration(folder, architecture, kept), encoding="utf-8")
         apt = cls(folder, architecture)
@@ -98,12 +105,15 @@ def release(file: Path = Path("/etc/os-release")) -> str:
     return facts["VERSION_CODENAME"]
 
 
-def debian_sources(folder: Path = Path("/etc/apt"), name: str | None = None) -> list[Stanza]:
+def debian_sources(
+    folder: Path = Path("/etc/apt"), name: str | None = None, *, suite: str | None = None
+) -> list[Stanza]:
     """Return where this machine's Debian comes from, for any architecture, and its backports.
 
     Args:
         folder: apt's configuration.
         name: The release's code name; this machine's when None.
+        suite: Another release, which is then the only one.
 
     Returns:
         Stanzas in the form of ``sources(5)``; those of other archives are left out.
@@ -129,6 +139,8 @@ def debian_sources(folder: Path = Path("/etc/apt"), name: str | None = None) -> 
     main = next((stanza for stanza in ours if name in stanza["Suites"].split()), None)
     if main is None:
         raise UnavailableError(f"apt has no sources for {name}", where=str(folder))
+    if suite is not None:
+        return [{**main, "Suites": suite, "Types": "deb"}]
     backports = f"{name}-backports"
     if not any(backports in stanza["Suites"].split() for stanza in ours):
         ours.append({**main, "Suites": backports})
