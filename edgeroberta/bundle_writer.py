@@ -196,13 +196,17 @@ def _join_merges(model: Any) -> None:
 
 
 def seal(folder: Path, fields: Mapping[str, Any]) -> Manifest:
-    """Write the manifest of a finished folder from its ``fields``, and the sha256 of every file in it."""
+    """Write the manifest of a finished folder from its ``fields``, and the sha256 of every file in it.
+
+    The field ``links`` names files that are listed under another name.
+    """
+    links: Mapping[str, str] = fields.get("links", {})
     sealed: dict[str, Any] = {
         **fields,
         "schema_version": schema(fields, marked_words=_marks_words(folder / TOKENIZER)),
         "kind": KIND,
         "created_by": __version__,
-        "files": {name: _entry(folder / name) for name in _files(folder)},
+        "files": {name: _entry(folder / name) for name in _files(folder) if name not in links},
     }
     sealed["digest"] = content_digest(sealed)
     sealed["seal"] = seal_of(sealed)

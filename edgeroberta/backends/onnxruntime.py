@@ -27,11 +27,11 @@ def copy(source: Path, output: Path) -> tuple[str, ...]:
     if stored.name == data.name:
         shutil.copyfile(source, graph)
     else:
-        _refer(source, graph, data.name)
+        refer(source, graph, data.name)
     return (graph.name, data.name)
 
 
-def _refer(source: Path, graph: Path, name: str) -> None:
+def refer(source: Path, graph: Path, name: str) -> None:
     """Copy a graph, and let it look for its weights in a file of another name."""
     import onnx
 

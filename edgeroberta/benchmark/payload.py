@@ -65,7 +65,10 @@ def gather(request: BenchRequest) -> Payload:
     facts = manifest.read(request.bundle)
     manifest.check_files(facts)
     notes: list[str] = []
-    files = {f"{BUNDLE}/{name}": request.bundle / name for name in (*facts.files, manifest.MANIFEST_FILE)}
+    files = {
+        f"{BUNDLE}/{name}": request.bundle / name
+        for name in (*facts.files, *facts.links, manifest.MANIFEST_FILE)
+    }
     report = request.bundle / provenance.REPORT_FILE
     if report.is_file():
         files[f"{BUNDLE}/{provenance.REPORT_FILE}"] = report

@@ -267,6 +267,9 @@ def _carry_over(former: Path, manifest: Mapping[str, Any] | None, output: Path) 
         return
     files = manifest.get("files")
     listed: Mapping[str, Any] = files if isinstance(files, dict) else {}
+    links = manifest.get("links")
+    if isinstance(links, dict):
+        listed = {**listed, **{name: listed.get(shared) for name, shared in links.items()}}
     measured = {name for name, told in _MEASURED.items() if artifact.is_ours(former / told)}
     for item in sorted(former.rglob("*")):
         name = item.relative_to(former)

@@ -22,10 +22,11 @@ from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.weights import has_own_decoder
 from edgeroberta.runtime import token_numbers
 from edgeroberta.runtime.tokenizer import Input
-from edgeroberta.stages.build import BuildConfig
+from edgeroberta.stages.build import BuildConfig, has_web_layout
 from edgeroberta.storage import codedigest, jsontext
 from edgeroberta.storage.artifact import digest_value, write_json
 from edgeroberta.storage.cache import cache_dir, writing
+from edgeroberta.targets import Target
 from edgeroberta.tasks import Problem, Task
 
 #: Held-out and validation rows that are tokenized twice, at most: some seconds.
@@ -69,6 +70,7 @@ def check_stages(steps: Sequence[RecipeStep], job: PipelineJob) -> None:
         ends = {tier.name: _tier_end(tier, outset) for tier in step.tiers}
         _require_one_vocabulary(ends, outset)
         _require_one_reading(step.tiers, outset.model.max_length)
+        _require_plain_layout(step.tiers, outset.target)
         outset = _checked(step, outset)
 
 
@@ -105,6 +107,17 @@ def _require_one_reading(tiers: Sequence[Tier], limit: int) -> None:
                 "a tier gets no more of a text than the last tier reads, and this one would take more",
                 where=f"{name}.build.max_length",
                 hint=f"at most {last.max_length}, as in the last tier",
+            )
+
+
+def _require_plain_layout(tiers: Sequence[Tier], target: Target) -> None:
+    """Refuse the web layout of a cascade, of which JavaScript would ask the last tier alone."""
+    for tier in tiers:
+        if has_web_layout(_build(tier), target):
+            raise RecipeError(
+                "transformers.js opens one model, and would ask the last tier of a cascade alone",
+                where=f"{tier.name}.build.layout",
+                hint="compress one model for the web: --recipe int8 --target web",
             )
 
 

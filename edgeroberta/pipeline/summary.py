@@ -15,6 +15,7 @@ from edgeroberta.pipeline.execution import StageRun
 from edgeroberta.progress import duration
 from edgeroberta.report import cascade_lines, engines_table, stage_metrics
 from edgeroberta.runtime import mask_token
+from edgeroberta.storage import artifact
 from edgeroberta.tasks import Problem
 
 SCHEMA_VERSION = 1
@@ -26,7 +27,7 @@ def to_json(result: RunResult) -> dict[str, Any]:
     return {
         "schema_version": SCHEMA_VERSION,
         "bundle": str(result.bundle),
-        "bytes": sum(file.stat().st_size for file in result.bundle.rglob("*") if file.is_file()),
+        "bytes": artifact.tree_bytes(result.bundle),
         "verdict": result.verdict,
         "report": report,
         "notes": list(result.notes),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -93,6 +93,8 @@ class Manifest:
     #: another token type; None where it does not
     separator_id: int | None = None
     cascade: CascadeFacts | None = None  # the models that are asked before this one; None for none
+    #: second names of files, for programs that look for them there: path below the folder to one of ``files``
+    links: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def long_texts(self) -> LongTexts:
@@ -199,11 +201,14 @@ def check_files(manifest: Manifest) -> None:
     """Check that every file the manifest lists is there, inside the folder, and unchanged."""
     for name in manifest.files:
         check_file(manifest, name)
+    for name, shared in manifest.links.items():
+        if not _same_file(manifest.folder / name, manifest.folder / shared):  # copies do not keep hard links
+            check_file(manifest, name)
 
 
 def check_file(manifest: Manifest, name: str) -> None:
     """Check one of the files that the manifest lists. Raises BundleError: it is not what it was."""
-    file, entry = manifest.folder / name, manifest.files[name]
+    file, entry = manifest.folder / name, manifest.files[manifest.links.get(name, name)]
     try:
         inside = file.resolve().is_relative_to(manifest.folder.resolve())
     except (OSError, RuntimeError) as error:  # RuntimeError before Python 3.13
@@ -221,6 +226,14 @@ def check_file(manifest: Manifest, name: str) -> None:
         raise damaged(file, f"{file.stat().st_size} bytes instead of {entry.bytes}")
     if digest_file(file) != entry.sha256:
         raise damaged(file, "its sha256 does not match the manifest")
+
+
+def _same_file(file: Path, other: Path) -> bool:
+    """Tell whether two names are hard links to one file."""
+    try:
+        return not file.is_symlink() and file.samefile(other)
+    except OSError:  # one is missing
+        return False
 
 
 def damaged(file: Path, how: str) -> BundleError:
@@ -268,12 +281,13 @@ def _parse(folder: Path, fields: Mapping[str, Any]) -> Manifest:
             stride=_count(fields.get("stride", 0)),
             separator_id=_optional_count(fields.get("separator_id")),
             cascade=CascadeFacts.from_json(fields["cascade"]) if "cascade" in fields else None,
+            links=_links(fields.get("links", {}), fields["files"]),
         )
     except KeyError as error:
         raise damaged(folder / MANIFEST_FILE, f"the field {error} is missing") from error
     except (TypeError, ValueError, AttributeError, UsageError) as error:
         raise damaged(folder / MANIFEST_FILE, f"a field is malformed ({error})") from error
-    for name in manifest.files:
+    for name in (*manifest.files, *manifest.links):
         if not safe_path(name):
             raise BundleError(
                 f"lists a path that could leave the bundle's folder: {name!r}",
@@ -302,6 +316,14 @@ def _entry(value: Mapping[str, Any]) -> FileEntry:
     if len(sha256) != hashlib.sha256().digest_size * 2:
         raise ValueError(f"{sha256!r} is not a sha256")
     return FileEntry(sha256, _count(value["bytes"]))
+
+
+def _links(value: Mapping[str, Any], files: Mapping[str, Any]) -> dict[str, str]:
+    links = {name: _text(shared) for name, shared in value.items()}
+    for name, shared in links.items():
+        if name in files or shared not in files:
+            raise ValueError(f"{name!r} is no second name of a listed file")
+    return links
 
 
 def _saturation(value: Mapping[str, Any] | None) -> Saturation | None:

@@ -22,7 +22,7 @@ from edgeroberta.search import candidates, probing
 from edgeroberta.search.candidates import Candidate, PredictedResult
 from edgeroberta.search.limits import BudgetLimits
 from edgeroberta.search.probing import ShortDistillation
-from edgeroberta.storage.artifact import check_place, write_json, write_text
+from edgeroberta.storage.artifact import check_place, tree_bytes, write_json, write_text
 
 #: 3: means and p99.
 SCHEMA_VERSION = 3
@@ -194,4 +194,4 @@ def _timed(entry: RepetitionRun) -> TimedBundle:
 def size_of(folder: Path) -> int:
     """Return the bytes of all files of a bundle but those that :meth:`SearchResult.write` adds."""
     added = {folder / name for name in (REPORT, PARETO_JSON, PARETO_SVG)}
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file() and file not in added)
+    return tree_bytes(folder, without=added)

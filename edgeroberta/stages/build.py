@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from edgeroberta.runtime.longtexts import LongTexts
     from edgeroberta.runtime.manifest import Manifest
     from edgeroberta.runtime.tokenizer import TextTokenizer
+    from edgeroberta.targets import Target
 
 # Texts whose lengths are counted: the share of a 16-token bin is then known to within 2 points.
 _COUNTED_TEXTS = 2000
@@ -54,6 +55,11 @@ class BuildConfig(StageConfig):
         description="Let OpenVINO read model.onnx, with its weights in a file beside it, instead of a copy "
         "in its own format: half the bytes. Optimum's OVModelFor… then cannot open the bundle.",
     )
+    layout: Literal["target", "plain", "web"] = Field(
+        "target",
+        description="web: also what transformers.js (JavaScript) opens a folder by, its folder onnx and its "
+        "settings in config.json; plain: without. By default the target's own.",
+    )
     check: bool = Field(
         True,
         description="Fail if ONNX Runtime or OpenVINO computes an int8 matmul in float, or does not fuse "
@@ -61,10 +67,18 @@ class BuildConfig(StageConfig):
     )
 
 
-def _check_room(config: BuildConfig, outset: RunOutline) -> RunOutline:
-    """Refuse a length without room for the special tokens, and a stride as long as a window."""
+def has_web_layout(config: BuildConfig, target: Target) -> bool:
+    """Tell whether a bundle is written as transformers.js opens one, too."""
+    return (target.layout if config.layout == "target" else config.layout) == "web"
+
+
+def _check_outset(config: BuildConfig, outset: RunOutline) -> RunOutline:
+    """Refuse a length without room for the special tokens, and a layout without a graph for it."""
+    from edgeroberta.backends import web
     from edgeroberta.runtime.embedding_texts import reader
 
+    if has_web_layout(config, outset.target):
+        web.require(outset.target.engines if config.engines == "target" else config.engines, outset.target)
     folder, limit, task = outset.model.folder, outset.model.max_length, outset.task
     try:
         tokenizer = reader(task).open(folder, min(limit, config.max_length or limit))
@@ -101,7 +115,7 @@ def _tokenizer(config: BuildConfig, folder: Path, limit: int, task: Task) -> Tex
     )
 
 
-@stage("build", config=BuildConfig, reads=(Kind.GRAPH,), writes=Kind.DRAFT, check=_check_room)
+@stage("build", config=BuildConfig, reads=(Kind.GRAPH,), writes=Kind.DRAFT, check=_check_outset)
 def build(config: BuildConfig, context: Context) -> Mapping[str, Any]:
     """Write a bundle without a verdict.
 
@@ -109,6 +123,7 @@ def build(config: BuildConfig, context: Context) -> Mapping[str, Any]:
     Runtime's, and those that can only be measured on the device.
     """
     from edgeroberta import backends, bundle_writer
+    from edgeroberta.backends import web
     from edgeroberta.evaluation import answer_limits
     from edgeroberta.roberta.checkpoint import Checkpoint
     from edgeroberta.storage import publishing
@@ -129,6 +144,7 @@ def build(config: BuildConfig, context: Context) -> Mapping[str, Any]:
     tokenizer = _tokenizer(config, graph, model.max_length, context.task)
     max_length = tokenizer.max_length
     precision = "int8" if context.inputs[Kind.GRAPH].lineage.stage == "quantize" else "fp32"
+    links = web.write(output, precision=precision) if has_web_layout(config, context.target) else {}
     goldens = _goldens(graph, max_length, engines, task=context.task, precision=precision)
     bundle_writer.write_goldens(goldens, output)
     task = answer_limits.fitted(
@@ -156,6 +172,7 @@ def build(config: BuildConfig, context: Context) -> Mapping[str, Any]:
             "int8_matmuls": _int8_matmuls(output, engines),
             **_long_texts(tokenizer.long_texts),
             **_separator(model, context),
+            **({"links": links} if links else {}),
         },
     )
     later = _on_the_device(engines, context)

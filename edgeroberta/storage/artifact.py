@@ -14,7 +14,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -124,16 +124,40 @@ def check_place(folder: Path, names: Sequence[str]) -> None:
 def copy_tree(source: Path, destination: Path) -> None:
     """Copy the files of a folder, except those of its lineage, into one that need not exist.
 
-    An error is the system's own, with its number; ``shutil.copytree`` gathers them into one without.
+    What is one file with several names there, is so in the copy, where its file system has hard links. An
+    error is the system's own, with its number; ``shutil.copytree`` gathers them into one without.
     ``destination``: where its files go; files there of the same names are replaced.
     """
     destination.mkdir(parents=True, exist_ok=True)
+    copied: dict[tuple[int, int], Path] = {}  # of files with several names, by device and inode
     for item in sorted(source.rglob("*")):
         target = destination / item.relative_to(source)
         if item.is_dir():
             target.mkdir(exist_ok=True)
         elif item.name != LINEAGE_FILE:
+            status = item.stat()
+            first = copied.get((status.st_dev, status.st_ino))
+            if first is not None:
+                link_or_copy(first, target)
+                continue
             shutil.copy2(item, target)
+            if status.st_nlink > 1:
+                copied[status.st_dev, status.st_ino] = target
+
+
+def link_or_copy(file: Path, name: Path) -> None:
+    """Give a file a second name, in place of what has it; a copy where there are no hard links."""
+    name.unlink(missing_ok=True)
+    try:
+        name.hardlink_to(file)
+    except OSError:
+        shutil.copy2(file, name)
+
+
+def tree_bytes(folder: Path, *, without: Collection[Path] = ()) -> int:
+    """Add up the bytes of all files below a folder but some; a file with several names counts once."""
+    statuses = [file.stat() for file in folder.rglob("*") if file.is_file() and file not in without]
+    return sum({(each.st_dev, each.st_ino): each.st_size for each in statuses}.values())
 
 
 def write_json(path: Path, value: Any) -> None:

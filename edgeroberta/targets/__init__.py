@@ -38,6 +38,7 @@ class Target:
     #: most memory TensorRT may use while it builds and runs, in MiB; None for its default
     workspace_mb: int | None = None
     check_sm: str | None = None  # GPU that ``edgeroberta check`` builds for, as TensorRT-RTX calls it
+    layout: str = "plain"  # what a bundle's folder is laid out for, see ``build.layout``
     check_note: str | None = None  # what that GPU has to do with this target
 
 

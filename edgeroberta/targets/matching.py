@@ -91,4 +91,6 @@ def _elsewhere(target: Target) -> str:
             f"edgeroberta bench BUNDLE --target {target.name} --host user@{target.family or target.name}"
             f", or without a device: edgeroberta check BUNDLE --target {target.name}"
         )
+    if target.layout == "web":
+        return "JavaScript is asked in JavaScript: node examples/web/check.mjs BUNDLE --device wasm"
     return "leave --target out to measure on this machine, or run this on such a machine"

@@ -286,7 +286,7 @@ BAD = {
         ["MODEL", "--data", "DATA", "-o", "out", "-t", "intel"],
         2,
         "--target: there is no target 'intel' (targets: arm, cpu, cpu-avx2, intel-cpu, jetson, "
-        "jetson-agx-orin, jetson-orin-nano, jetson-thor, nvidia-gpu)\n"
+        "jetson-agx-orin, jetson-orin-nano, jetson-thor, nvidia-gpu, web)\n"
         "  next: did you mean 'intel-cpu'?",
     ),
     "a model that is not there": (

@@ -30,6 +30,8 @@ CALLS = {
     "recipes": ("edgeroberta.list_recipes(",),
     "targets": ("edgeroberta.list_targets(",),
 }
+#: Programs of others.
+OTHERS = ("pip", "git", "cd", "python", "docker", "export", "cp", "scp", "ls", "npm", "node")
 
 
 def test_the_documents_show_commands_at_all():
@@ -48,7 +50,7 @@ def test_every_command_shown_parses(page, command):
     elif words[0].split("/")[-1] == "edgeroberta":
         _check_edgeroberta(words[1:])
     else:
-        assert words[0] in ("pip", "git", "cd", "python", "docker", "export", "cp", "scp", "ls"), command
+        assert words[0] in OTHERS, command
 
 
 def _check_make(words: list[str]) -> None:

@@ -88,6 +88,17 @@ def test_tiers_that_fill_masks_keep_one_vocabulary(job, make_checkpoint):
     preflight.check_stages([step("vocabulary"), cascade(Tier("small", last.steps), last)], job)
 
 
+@pytest.mark.parametrize(("layout", "target"), [("web", "cpu"), ("target", "web")])
+def test_a_cascade_is_not_laid_out_for_a_library_that_opens_one_model(job, layout, target):
+    tiers = [Tier(name, (step("export"), step("build", layout=layout))) for name in ("small", "large")]
+    with pytest.raises(RecipeError, match="would ask the last tier of a cascade alone") as caught:
+        preflight.check_stages([cascade(*tiers)], replace(job, target=targets.load(target)))
+    assert caught.value.where == "small.build.layout"
+    assert caught.value.exit_code == 2
+    plain = [Tier(name, (step("export"), step("build", layout="plain"))) for name in ("small", "large")]
+    preflight.check_stages([cascade(*plain)], replace(job, target=targets.load(target)))
+
+
 @pytest.mark.parametrize(
     ("first", "last", "where"),
     [

@@ -156,3 +156,5 @@ def test_the_reports_lie_in_the_bundle_and_are_not_counted_in_its_size(tmp_path)
     assert (written["predicted"]["p50_ms"], written["measured"]["p50_ms"]) == (1.0, 1.1)
     assert "asked for: 88.2 %" in (tmp_path / PARETO_SVG).read_text(encoding="utf-8")
     assert size_of(tmp_path) == 5
+    (tmp_path / "again").hardlink_to(tmp_path / "model.onnx")
+    assert size_of(tmp_path) == 5  # one file with two names

@@ -114,3 +114,12 @@ def test_a_jetson_elsewhere_is_offered_ssh_and_the_check(tmp_path):
         "edgeroberta bench BUNDLE --target jetson-thor --host user@jetson, "
         "or without a device: edgeroberta check BUNDLE --target jetson-thor"
     )
+
+
+def test_a_browser_is_no_machine_to_measure_on(tmp_path):
+    with pytest.raises(UnavailableError, match="looked for a machine of type wasm32; here: x86_64") as caught:
+        resolve("web", fake_bundles.DEVICE, root=tmp_path)
+    assert caught.value.hint == (
+        "JavaScript is asked in JavaScript: node examples/web/check.mjs BUNDLE --device wasm"
+    )
+    assert "web" not in matching(fake_bundles.DEVICE, root=tmp_path)

@@ -21,6 +21,7 @@ NAMES = (
     "jetson-orin-nano",
     "jetson-thor",
     "nvidia-gpu",
+    "web",
 )
 
 
@@ -44,6 +45,10 @@ def test_the_preferred_engine_comes_first():
     assert targets.load("intel-cpu").engines == ("openvino", "onnxruntime")
     assert targets.load("jetson").engines == ("tensorrt", "tensorrt-fp16", "onnxruntime")
     assert targets.load("nvidia-gpu").engines[-2:] == ("onnxruntime-cuda", "onnxruntime")
+
+
+def test_only_the_web_has_a_layout_of_its_own():
+    assert [name for name in NAMES if targets.load(name).layout != "plain"] == ["web"]
 
 
 def test_only_a_processor_without_vnni_saturates():
