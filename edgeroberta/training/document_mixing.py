@@ -37,7 +37,7 @@ def mixed(
             yield part
             continue
         gathered.append(part)
-        if sum(len(one.lengths) for one in gathered) >= buffer or _tokens(gathered) >= _MOST:
+        if _documents(gathered) >= buffer or _tokens(gathered) >= _MOST:
             yield from _shuffled(_together(gathered), buffer, random)
             gathered = []
     if gathered:
@@ -57,20 +57,22 @@ def _shuffled(part: DocumentTokens, buffer: int, random: np.random.Generator) ->
 
 
 def windows(parts: Iterable[DocumentTokens]) -> Iterator[DocumentTokens]:
-    """Gather documents into parts of some million tokens; the last part is never a single document.
+    """Gather documents into parts of some million tokens, of which none is a single document.
 
     Only where there is a single document at all, it is a part of its own.
     """
     gathered: list[DocumentTokens] = []
     ready: DocumentTokens | None = None
     for part in parts:
+        if not len(part.lengths):
+            continue
         gathered.append(part)
-        if _tokens(gathered) >= _WINDOW:
+        if _tokens(gathered) >= _WINDOW and _documents(gathered) > 1:
             if ready is not None:
                 yield ready
             ready, gathered = _together(gathered), []
     last = [] if ready is None else [ready]
-    if last and sum(len(one.lengths) for one in gathered) > 1:
+    if last and _documents(gathered) > 1:
         yield last.pop()
     if last or gathered:
         yield _together([*last, *gathered])
@@ -78,6 +80,10 @@ def windows(parts: Iterable[DocumentTokens]) -> Iterator[DocumentTokens]:
 
 def _tokens(parts: list[DocumentTokens]) -> int:
     return sum(len(part.ids) for part in parts)
+
+
+def _documents(parts: list[DocumentTokens]) -> int:
+    return sum(len(part.lengths) for part in parts)
 
 
 def _together(parts: list[DocumentTokens]) -> DocumentTokens:

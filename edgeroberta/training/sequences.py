@@ -218,19 +218,27 @@ def sentence_pairs(window: Window, template: Template, length: int, random: np.r
     """Make pairs of single sentences: two of one document in a row, or the second from another one."""
     units = window.units(template.room(length, paired=True) // 2)
     total, count = len(units.starts), len(window.documents) - 1
-    follows = random.random(total) < 0.5
-    first = np.concatenate([np.zeros(1, np.int64), np.cumsum(1 + follows)])[:total]
-    first = first[first < total]
-    second = np.minimum(first + 1, total - 1)
-    follows = follows[: len(first)] & (units.owners[first] == units.owners[second]) & (second > first)
+    goes_on = np.append(units.owners[1:] == units.owners[:-1], False)
+    pairs = (random.random(total) < 0.5) & goes_on
+    first = np.array(_every(pairs.tolist()), np.int64)
+    follows = pairs[first]
     theirs = random.integers(0, max(count - 1, 1), len(first))
     theirs += theirs >= units.owners[first]
     firsts = np.searchsorted(units.owners, np.arange(count + 1))
     sizes = firsts[theirs + 1] - firsts[theirs]
     foreign = firsts[theirs] + (random.random(len(first)) * sizes).astype(np.int64)
-    second = np.where(follows, second, foreign)
+    second = np.where(follows, first + follows, foreign)
     spans = [units.starts[first], units.stops[first], units.starts[second], units.stops[second]]
     return _paired(window.ids, np.stack(spans, axis=1), follows.astype(np.int8), template)
+
+
+def _every(pairs: Sequence[bool]) -> list[int]:
+    """Return the first sentence of each pair; ``pairs``: whether a sentence takes the next one along."""
+    found, unit = [], 0
+    while unit < len(pairs):
+        found.append(unit)
+        unit += 1 + pairs[unit]
+    return found
 
 
 def _paired(text: Ids, spans: Indices, labels: npt.NDArray[np.int8], template: Template) -> Sequences:

@@ -26,7 +26,7 @@ _IDS, _LENGTHS, _KEYS = "document-ids.bin", "document-lengths.bin", "document-ke
 _DOCUMENTS, _TOKENS = 1 << 14, 1 << 21
 #: Up to so many documents, the number held out is exact; above, the share of hashes is.
 _COUNTED = 100_000
-#: Documents to hold out where the share is less, but not more than this share of them.
+#: Different documents to hold out where the share is less, but not more than this share of them.
 _FEWEST, _MOST = 20, 0.1
 
 
@@ -95,10 +95,10 @@ class TokenizedDocuments:
         ``share``: of the documents. ``fewest``: how many different ones are needed on each side. Raises
         DataError: there are too few different documents; ``where`` is what it calls them.
         """
-        least = max(fewest, min(_FEWEST, int(_MOST * self.documents)))
         if self.documents > _COUNTED:
             return int(share * 2.0**64)
         different = np.unique(np.fromfile(self.folder / _KEYS, np.uint64))
+        least = max(fewest, min(_FEWEST, int(_MOST * len(different))))
         count = max(least, round(share * len(different)))
         if len(different) < 2 * fewest:
             what = "1 document" if len(different) == 1 else f"{len(different)} different documents"

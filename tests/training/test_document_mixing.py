@@ -46,6 +46,22 @@ def test_documents_are_gathered_into_parts_of_which_none_has_one_alone(monkeypat
     assert list(windows([])) == []
 
 
+def test_a_document_of_a_whole_part_is_not_left_alone_in_it(monkeypatch):
+    """Pairs take their second part from another document of the same part."""
+    monkeypatch.setattr(document_mixing, "_WINDOW", 50)
+    books = [DocumentTokens(np.full(60, number), np.array([60])) for number in range(5)]
+    found = list(windows([*books, *numbered(20)]))
+    assert min(len(part.lengths) for part in found) > 1
+    assert sum(len(part.lengths) for part in found) == 25
+
+
+def test_parts_without_documents_are_passed_over():
+    nothing = DocumentTokens(np.zeros(0, np.int64), np.zeros(0, np.int64))
+    assert list(windows([nothing, nothing])) == []
+    (found,) = windows([nothing, *numbered(10), nothing])
+    assert len(found.lengths) == 10
+
+
 def test_small_parts_of_the_buffer_are_handed_on_at_a_time(monkeypatch):
     monkeypatch.setattr(document_mixing, "_WINDOW", 7)
     found = list(mixed(numbered(100), 100, np.random.default_rng(0)))

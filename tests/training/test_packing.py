@@ -11,7 +11,7 @@ from edgeroberta.data.documents import DocumentList
 from edgeroberta.errors import DataError, RecipeError
 from edgeroberta.progress import Progress
 from edgeroberta.roberta.checkpoint import Checkpoint
-from edgeroberta.training import packing, tokenized_documents
+from edgeroberta.training import document_mixing, packing, tokenized_documents
 from edgeroberta.training.blocks import Blocks, PackedCorpus, Packing
 from edgeroberta.training.packing import PackingSettings
 
@@ -64,6 +64,23 @@ def test_a_share_of_the_documents_is_held_out_and_copies_stay_together(model, tm
     found = packed(model, tmp_path, [*TEXTS, *TEXTS], PackingSettings(heldout=0.2))
     total = found.train.lengths.sum() + found.heldout.lengths.sum()
     assert 0.1 < found.heldout.lengths.sum() / total < 0.3
+
+
+def test_copies_do_not_count_for_how_many_documents_are_held_out(model, tmp_path):
+    """Of 21 texts that are there 40 times, two are a tenth; 20 would leave one to learn from."""
+    found = packed(model, tmp_path, TEXTS[:21] * 40)
+    share = found.heldout.lengths.sum() / (found.train.lengths.sum() + found.heldout.lengths.sum())
+    assert share == pytest.approx(2 / 21, abs=0.02)
+
+
+@pytest.mark.parametrize("way", [Packing.SEGMENT_PAIRS, Packing.SENTENCE_PAIRS])
+def test_a_document_as_long_as_a_window_has_another_one_to_pair_with(model, tmp_path, monkeypatch, way):
+    monkeypatch.setattr(document_mixing, "_WINDOW", 50)
+    found = packed(
+        model, tmp_path, [" ".join(TEXTS[n : n + 8]) for n in range(0, 56, 2)], PackingSettings(packing=way)
+    )
+    assert found.train.next_sentence is not None
+    assert 0 < found.train.next_sentence.mean() < 1
 
 
 def test_blocks_that_are_there_are_used(model, tmp_path, monkeypatch):

@@ -122,9 +122,10 @@ def test_labels_are_even_in_long_documents():
         assert abs(labels.mean() - 0.5) < 4 * 0.5 / np.sqrt(len(labels)) + 0.01
 
 
-def test_segments_of_all_documents_are_first_ones_and_no_text_is_lost_where_parts_follow():
+@pytest.mark.parametrize("packer", [sequences.segment_pairs, sequences.sentence_pairs])
+def test_all_text_is_a_first_part_or_follows_one_and_none_is_lost(packer):
     made = many()
-    found = cut(sequences.segment_pairs, made, 64)
+    found = cut(packer, made, 64)
     labels = found.next_sentence
     assert labels is not None
     read = []
