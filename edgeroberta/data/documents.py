@@ -88,14 +88,12 @@ class DocumentStream:
 
     def _parts(self) -> Iterator[list[str]]:
         for part in self._read(self.form):
-            if kept := self.kept(part):
+            if kept := text_lines.pieces(self.kept(part)):
                 yield kept
 
     def kept(self, texts_: list[str]) -> list[str]:
-        """Leave out the texts that are in ``without``, and cut those that are too long for memory."""
-        if self.without:
-            texts_ = [text for text in texts_ if texts.key(text) not in self.without]
-        return text_lines.pieces(texts_)
+        """Leave out the texts that are in ``without``."""
+        return [text for text in texts_ if texts.key(text) not in self.without] if self.without else texts_
 
     def _drawn(self, limit: int) -> Iterator[list[str]]:
         total, first = sum(map(len, self._parts())), 0
@@ -167,7 +165,8 @@ def _checked(documents: DocumentStream) -> DocumentStream:
     digest = hashlib.sha256()
     for part in documents._read(documents.form):
         chosen = documents.kept(part)
-        left += max(0, len(part) - len(chosen))
+        left += len(part) - len(chosen)
+        chosen = text_lines.pieces(chosen)
         kept += len(chosen)
         Rows.update(digest, chosen)
     if left and not kept:

@@ -25,7 +25,7 @@ _SPACELESS = "\u2e80"
 
 
 def blocks(path: Path, *, source: str) -> Iterator[list[str]]:
-    r"""Read a file's lines without their ends (``\n`` or ``\r\n``), blank ones included.
+    r"""Read a file's lines without their ends (``\n``, ``\r\n`` or ``\r``), blank ones included.
 
     A line that is longer than ``BLOCK`` comes in parts, cut behind a space where there is one. Yields the
     lines of some MB, so that memory does not grow with the file. Raises DataError: the file is missing,
@@ -53,7 +53,7 @@ def _lines(file: BinaryIO) -> Iterator[list[str]]:
         rest += block
         cut = rest.rfind(b"\n") + 1
         if not cut and len(rest) >= BLOCK:
-            cut = _within(rest)
+            cut = rest.rfind(b"\r", 0, len(rest) - 1) + 1 or _within(rest)
         if cut:
             yield _cut(rest[:cut])
             rest = rest[cut:]
@@ -63,8 +63,9 @@ def _lines(file: BinaryIO) -> Iterator[list[str]]:
 
 def _cut(data: bytes) -> list[str]:
     text = data.decode("utf-8").removesuffix("\n")
-    lines = text.split("\n")
-    return [line.removesuffix("\r") for line in lines] if "\r" in text else lines
+    if "\r" in text:
+        text = text.removesuffix("\r").replace("\r\n", "\n").replace("\r", "\n")
+    return text.split("\n")
 
 
 def _within(data: bytes) -> int:
@@ -120,6 +121,7 @@ def told(parts: Iterator[list[str]]) -> tuple[bool, Iterator[list[str]]]:
     blank = [not line or line.isspace() for line in first]
     while blank and blank[-1]:
         blank.pop()
+    blank = blank[blank.index(False) :] if blank else blank  # those before the first line separate nothing
     separated = sum(blank) * _LINES_PER_BLANK >= len(blank) - sum(blank) and any(blank)
     return separated, chain((first,), parts)
 

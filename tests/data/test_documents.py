@@ -43,6 +43,20 @@ def test_one_blank_line_in_a_file_of_rows_separates_nothing(tmp_path):
     assert len(read(name, DocumentForm.BLANK_LINES)) == 2
 
 
+def test_blank_lines_before_the_first_one_separate_nothing(tmp_path):
+    assert read(written(tmp_path, "\n \n" + "a\n" * 60)) == ["a"] * 60
+    assert read(written(tmp_path, "\na b\nc\n\nd\n")) == ["a b c", "d"]
+
+
+@pytest.mark.parametrize("block", [1 << 22, 16])
+def test_a_carriage_return_alone_ends_a_line(tmp_path, monkeypatch, block):
+    monkeypatch.setattr(text_lines, "BLOCK", block)
+    lines = [f"a line {number}" for number in range(9)]
+    assert read(written(tmp_path, "\r".join(lines))) == lines
+    assert read(written(tmp_path, "\r\r\n".join(lines)), DocumentForm.ROWS) == lines
+    assert read(written(tmp_path, "\r\n".join(lines) + "\r\n")) == lines
+
+
 def test_lines_of_a_chinese_document_are_joined_without_a_space(tmp_path):
     assert read(written(tmp_path, "这部电影\n很好看。\n\n不好\nfilm\n")) == ["这部电影很好看。", "不好 film"]
 
@@ -114,3 +128,11 @@ def test_blank_lines_that_separate_documents_are_told(tmp_path):
     assert [line.split(": ", 1)[1] for line in lines] == [
         "blank lines separate its documents; documents: rows makes each line one"
     ]
+
+
+def test_documents_left_out_are_counted_where_others_are_cut(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(text_lines, "LONGEST", 20)
+    name = written(tmp_path, "a judged one\n" + "a long document that is cut in pieces\nanother\n")
+    rows = Rows(("a judged one",), None, None, "rows.csv")
+    assert read(name, without=(rows,)) == ["a long document ", "that is cut in ", "pieces", "another"]
+    assert "1 documents left out" in caplog.text
