@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from edgeroberta.errors import UsageError, shown
 from edgeroberta.roberta.tokenizerfile import BPE, UNIGRAM, TokenizerFile
+from edgeroberta.roberta.word_beginnings import UNSPACED
 from edgeroberta.runtime import tokenizerfiles
 
 if TYPE_CHECKING:
@@ -32,8 +33,6 @@ _BEFORE = ("a ", "(")
 _MOST_STRINGS = 500_000
 # Longer ones are no words: addresses, and texts of scripts without spaces.
 _LONGEST = 60
-# Scripts that set no spaces between words: Thai and Lao, Burmese, Khmer, kana, Chinese.
-_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]")
 _LETTERS = re.compile(r"[^\W\d_]+")
 _SPACE = "▁"  # SentencePiece's mark of a space
 
@@ -177,7 +176,7 @@ class WordReader:
             last = self.pretokens(before + word)[-1]
             # Unigram takes a bracket into the word, for which no piece is made.
             found += [last] if self.word(last) == self.word(alone[0]) else []
-        if self.file.kind == UNIGRAM and _UNSPACED.search(word):
+        if self.file.kind == UNIGRAM and UNSPACED.search(word):
             found.append(alone[0].removeprefix(_SPACE))
         return tuple(dict.fromkeys(found))
 

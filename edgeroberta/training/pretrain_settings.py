@@ -62,7 +62,9 @@ class PretrainConfig(Hyperparameters, MaskingSettings, PackingSettings):
         10, ge=1, description="Of static masks, how many sets each text has, which its visits take in turn."
     )
     whole_words: bool = Field(
-        False, description="Mask all tokens of a word together; for tokenizers that tell where words begin."
+        False,
+        description="Mask all tokens of a word together; of scripts without spaces, those of a character or"
+        " of a piece.",
     )
     initialization: Initialization = Field(
         Initialization.CHECKPOINT, description="Weights of the model, or random ones."
