@@ -103,6 +103,11 @@ def sentences(fact: Found) -> Iterator[str]:
             f"On masked words of held-out text, perplexity is {was}{decimals(after['perplexity'])} after; "
             f"{right}{points(after['accuracy'])} % after are told right."
         )
+    if before and after and after["perplexity"] > before["perplexity"]:
+        yield (
+            "It knows this text less well than before: the learning rate was too high, or the text too"
+            " little."
+        )
     if student and (teacher := student["teacher"]):
         yield (
             f"The model itself, its teacher, has a perplexity of {decimals(teacher['perplexity'])} there, and"

@@ -137,7 +137,7 @@ class Loop:
             self.settings.checkpoint_seconds, CHECKPOINT_PAUSE * self.save_seconds
         ):
             self._save()
-        return f"loss {sum(value / units[name] for name, value in losses.items()):.4f}"
+        return f"loss {sum(_mean(value, units[name]) for name, value in losses.items()):.4f}"
 
     def _gradients(self, number: int) -> tuple[dict[str, float], dict[str, float]]:
         """Run forward and backward over a step's texts; return sums of losses, and what they run over."""
@@ -159,7 +159,7 @@ class Loop:
                         losses = self.run.objective(self.wrapped, part)
                     each = {name: value.sum() * part.weight for name, value in losses.items()}
                     # processes average their gradients, so each counts its own part that much more
-                    scaled = [value * (processes / units[name]) for name, value in each.items()]
+                    scaled = [value * (processes / (units[name] or 1.0)) for name, value in each.items()]
                     self.accelerator.backward(torch.stack(scaled).sum())
                 self.place.rows = None
                 for name, value in each.items():
@@ -210,7 +210,10 @@ class Loop:
                 "epoch": round(state.step / self.steps_per_epoch, 3),
                 "step": state.step,
                 **found,
-                **{f"loss_{name}": value / state.units[name] for name, value in sorted(state.sums.items())},
+                **{
+                    f"loss_{name}": _mean(value, state.units[name])
+                    for name, value in sorted(state.sums.items())
+                },
             }
         )
         state.sums, state.units = {}, {}
@@ -233,15 +236,24 @@ class Loop:
         return {name: p.detach().to("cpu", copy=True) for name, p in self.trainable.items()}
 
     def _diverged(self, number: int, losses: Mapping[str, Any]) -> EdgeRobertaError:
+        stage, _, part = self.run.label.partition(".")
+        rate = self.settings.learning_rate
+        slower = (
+            f"--set {stage}.learning_rate={rate / 4:g} (it is {rate:g}), or "  # that of a part is not set
+        )
         epoch = number // self.steps_per_epoch + 1
         stated = ", ".join(f"{name} {value:g}" for name, value in losses.items())
         return EdgeRobertaError(
             f"the loss is no longer a finite number at step {number + 1} of {self.total}"
             f" (epoch {epoch}; {stated})",
             where=self.run.label,
-            hint=f"--set {self.run.label}.learning_rate={self.settings.learning_rate / 4:g}"
-            f" (it is {self.settings.learning_rate:g}), or --set {self.run.label}.precision=fp32",
+            hint=f"{'' if part else slower}--set {stage}.precision=fp32",
         )
+
+
+def _mean(value: float, units: float) -> float:
+    """Divide a sum by what it runs over; of nothing, as of a step without masks, it is 0."""
+    return value / units if units else 0.0
 
 
 def train(run: TrainingRun) -> TrainingState:

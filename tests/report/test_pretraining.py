@@ -87,6 +87,15 @@ def test_a_fresh_head_and_random_weights_are_told():
     assert "with 2 processes" in next(iter(pretraining.sentences(found)))
 
 
+def test_a_model_that_has_become_worse_is_told():
+    (found,) = pretraining.facts([lineage([point(0, 20.0), point(9, 21.0)], best_step=9)])
+    assert list(pretraining.sentences(found))[2] == (
+        "It knows this text less well than before: the learning rate was too high, or the text too little."
+    )
+    (found,) = pretraining.facts([lineage([point(0, 20.0), point(9, 19.0)], best_step=9)])
+    assert len(list(pretraining.sentences(found))) == 2
+
+
 def test_a_student_is_told_beside_its_teacher():
     notes = {"layers": [0, 3, 5], "parameters": 24_000_000, "parameters_before": 30_000_000}
     told = lineage(HISTORY, **notes, teacher={"score": -1.5, "perplexity": 4.5, "accuracy": 0.66})

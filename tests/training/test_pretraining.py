@@ -14,6 +14,7 @@ from masked import task_of
 from scipy import stats
 from transformers import AutoModelForMaskedLM
 
+from edgeroberta.errors import EdgeRobertaError
 from edgeroberta.progress import Progress
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.loading import load_classifier
@@ -218,6 +219,29 @@ def test_a_draw_hangs_on_block_and_visit_alone(masking):
     alone = draws.of(batch_of(blocks, [2], 5))
     beside = draws.of(batch_of(blocks, [4, 2, 5], 5))
     assert torch.equal(beside.ids[1], alone.ids[0])
+
+
+def test_a_step_without_a_mask_changes_no_loss(make_run, masking):
+    """All its tokens are unknown to the tokenizer, or special; those of other steps are not."""
+    blocks = make_blocks(8)
+    special = next(n for n in range(5) if n not in masking.ordinary)
+    blocks.ids[blocks.offsets[0] : blocks.offsets[1]] = special
+    run = make_run(blocks=blocks, settings={"batch_size": 1, "epochs": 1, "eval_steps": 1})
+    state = loop.train(run)
+    losses = [entry["loss_masked"] for entry in state.history]
+    assert len(losses) == 8
+    assert losses.count(0.0) == 1
+    assert all(math.isfinite(loss) for loss in losses)
+
+
+def test_a_fresh_head_that_diverges_names_settings_that_there_are(make_run):
+    run = make_run(label="pretrain.head")
+    for parameter in run.model.parameters():
+        parameter.data.fill_(math.nan)
+    with pytest.raises(EdgeRobertaError) as caught:
+        loop.train(run)
+    assert caught.value.where == "pretrain.head"
+    assert caught.value.hint == "--set pretrain.precision=fp32"
 
 
 def test_whole_words_are_masked_together(model):
