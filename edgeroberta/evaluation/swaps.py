@@ -37,6 +37,10 @@ _NO_NOUN = frozenset(  # one word a line would be no easier to read
     you your
     """.split()  # noqa: SIM905
 )
+#: "a" or "an" right before a term, which follows it: "a young man", "an old man".
+_ARTICLE = re.compile(r"(?<![\w'’-])(an?)[ \t]+\Z", re.IGNORECASE)
+#: What begins with the sound of a vowel, but for words that are seldom terms.
+_VOWEL = re.compile(r"(?!eu|uni|one\b)[aeiou8]|heir|hour|honest", re.IGNORECASE)
 _NEXT_WORD = re.compile(r"[ \t]+[\"“‘'(]?([^\W_][\w’'-]*)")
 
 
@@ -48,8 +52,13 @@ class Swapper:
 
     def swap(self, text: str) -> EditedText:
         """Swap all terms of a text; one without terms has no edits."""
-        found = (self._edit(text, match) for match in self._pattern.finditer(text))
-        return EditedText.of(text, (edit for edit in found if edit is not None))
+        found: list[Edit] = []
+        for match in self._pattern.finditer(text):
+            if (edit := self._edit(text, match)) is None:
+                continue
+            article = _article(text, edit, found[-1].end if found else 0)
+            found += [edit] if article is None else [article, edit]
+        return EditedText.of(text, found)
 
     def guessed(self, text: str) -> bool:
         """Tell whether a text has a term whose reading the next word decides."""
@@ -103,6 +112,22 @@ def _any_of(words: Iterable[str]) -> str:
         re.escape(first) + (_any_of(after) if any(after) else "") for first, after in rest.items() if first
     ]
     return f"(?:{'|'.join(found)}){'?' if ends else ''}"
+
+
+def _article(text: str, term: Edit, after: int) -> Edit | None:
+    """Return how the article before a term changes with it; None where there is none, or it stays.
+
+    ``after``: where the term before it ends.
+    """
+    found = _ARTICLE.search(text, after, term.start)
+    if found is None:
+        return None
+    before, now = (_VOWEL.match(each) is not None for each in (text[term.start : term.end], term.new))
+    if before is now or (len(found[1]) == 2) is not before:  # an article that was chosen otherwise stays
+        return None
+    large = found[1][0].isupper() and term.new.isupper() and len(term.new) > 1
+    new = found[1][0] + ("" if before else "N" if large else "n")
+    return Edit(*found.span(1), new)
 
 
 def _as_written(found: str, term: str, new: str) -> str | None:

@@ -111,3 +111,31 @@ def test_values_change_when_they_move_by_a_fifth_of_the_baseline_s_spread():
     narrow = Outputs.of_texts(full.values / 100)
     after = Outputs.of_texts(np.array([[0.2], [0.2]], np.float32))
     assert swap_rates.flips(fixed, rows, narrow, after).tolist() == [False, False]
+
+
+def test_several_labels_change_where_any_of_them_does():
+    task = Task(Problem.MULTI_LABEL, ("plot", "music"))
+    before = Outputs.of_texts(np.array([[2, -2], [2, 2], [-1, -1]], np.float32))
+    rows = ChangedRows("gender", True, np.array([0, 2]), (EditedText("x"),) * 2, None)
+    after = Outputs.of_texts(np.array([[3, -1], [-1, 1]], np.float32))
+    assert swap_rates.same_answer(task, before) is task
+    assert swap_rates.flips(task, rows, before, after).tolist() == [False, True]
+
+
+def test_embeddings_change_where_their_cosine_is_below_that_of_the_same_answer():
+    task = Task(Problem.EMBEDDING, (), dimensions=2, pooling="mean")
+    before = Outputs.of_texts(np.array([[1, 0], [0, 1], [1, 0]], np.float32))
+    rows = ChangedRows("gender", True, np.array([0, 1, 2]), (EditedText("x"),) * 3, None)
+    angles = np.arccos([0.99, 0.97, 0.97])
+    turned = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    turned[1] = turned[1][::-1]
+    after = Outputs.of_texts(turned.astype(np.float32))
+    assert swap_rates.flips(task, rows, before, after).tolist() == [False, True, True]
+    looser = replace(task, min_cosine=0.95)
+    assert swap_rates.flips(looser, rows, before, after).tolist() == [False, False, False]
+    # Of a pair both embeddings must stay what they were.
+    pair = Outputs(np.array([[1, 0], [0, 1]], np.float32), np.array([0, 2], np.int64))
+    other = Outputs(np.array([[1, 0], [1, 0]], np.float32), np.array([0, 2], np.int64))
+    one = ChangedRows("gender", True, np.array([0]), (EditedText("x"),), (EditedText("y"),))
+    assert swap_rates.flips(task, one, pair, pair).tolist() == [False]
+    assert swap_rates.flips(task, one, pair, other).tolist() == [True]
