@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -70,9 +71,10 @@ def _by_column(name: str, rows: Rows) -> Iterator[RowSlice]:
 def _in_order(value: str) -> tuple[float, str]:
     """Sort numbers by their size, before all else."""
     try:
-        return float(value), value
+        number = float(value)
     except ValueError:
-        return float("inf"), value
+        number = math.inf
+    return number if number == number else math.inf, value  # "nan" is neither smaller nor larger
 
 
 def _texts(rows: Rows) -> list[str]:

@@ -1,7 +1,7 @@
 """Lists of words in a file, and the texts that have one of them.
 
 A line ``she: she, her, hers`` is a list with its name; a line without a colon adds its words to a list that
-is named after the file. ``#`` begins a comment.
+is named after the file. ``#`` begins a comment at the start of a line or behind a blank.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from edgeroberta.errors import DataError
 
 #: Scripts without spaces between words: a word of theirs may stand anywhere in a text.
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+_COMMENT = re.compile(r"(?:^|\s)#")
 _COLON, _COMMA = re.compile("[:\uff1a]"), re.compile("[,\uff0c\u3001]")
 
 
@@ -30,7 +31,7 @@ def read(path: Path) -> dict[str, tuple[str, ...]]:
     lists: dict[str, list[str]] = {}
     known: dict[str, tuple[str, int]] = {}
     for number, line in numbered_lines(path, source=source):
-        text = line.split("#", 1)[0].strip()
+        text = _COMMENT.split(line, maxsplit=1)[0].strip()  # "c#" is a word
         if not text:
             continue
         parts = _COLON.split(text, maxsplit=1)

@@ -57,6 +57,13 @@ def test_the_values_of_a_column_are_slices_numbers_by_their_size():
     }
 
 
+def test_a_value_that_is_no_number_has_its_place_behind_those_that_are():
+    values = ("nan", "2", "b", "-inf", "a", "10") * 2
+    rows = replace(ROWS, texts=TEXTS + TEXTS[:4], labels=np.zeros(12, np.int64), columns={"age": values})
+    told = [each.name for each in slices.find(SlicesAsked(("age",)), rows, TWO)]
+    assert told == ["-inf", "2", "10", "a", "b", "nan"]
+
+
 def test_rows_are_told_apart_by_characters_at_the_lengths_that_are_named_or_by_quarters():
     assert found(slices.parse(["length=10,16"])) == {
         "length=1-9": [2, 3, 4, 7],
@@ -101,6 +108,11 @@ def test_words_are_whole_words_in_any_case_and_in_chinese_wherever_they_stand():
     assert found(asked) == {"words=she": [0, 5], "words=he": [1, 5], "words=中文": [4]}
     # A list without a name is called after its file; words may be of two words.
     assert found(words("he and\nthey\n")) == {"words=w": [2, 5]}
+
+
+def test_a_sign_within_a_word_begins_no_comment():
+    asked = words("languages: c#, f#  # two of them\n #nothing\n")
+    assert asked.words == {"languages": ("c#", "f#")}
 
 
 def test_words_are_looked_for_in_both_texts_of_a_pair():

@@ -7,13 +7,16 @@ from dataclasses import replace
 import numpy as np
 import planted
 import pytest
+from asked import SPANS, question_rows
 from tagged import outputs_of, word_tags
 
+from edgeroberta.data.rows import Rows
 from edgeroberta.evaluation import slices
 from edgeroberta.evaluation.gate import PairedAnswers, apply_gate
 from edgeroberta.evaluation.result import GateLimits, GateVerdict, Judgement, SliceLimits, SliceResult
-from edgeroberta.evaluation.slices import RowSlice
+from edgeroberta.evaluation.slices import RowSlice, SlicesAsked
 from edgeroberta.tasks import Outputs, Problem, Task
+from edgeroberta.tasks.span_search import FIRST, OTHER
 
 #: All rows may lose two and a half points, each slice three.
 GATE = GateLimits(max_drop=0.025, min_agreement=0.9, slices=SliceLimits(max_drop=0.03))
@@ -217,3 +220,36 @@ def test_queries_of_a_slice_are_searched_among_the_passages_of_all():
     # All that is lost is lost there: a search among 100 passages would have found more.
     assert harmed.drop.mean * 100 == pytest.approx(whole.drop.mean * 400, abs=20)
     assert harmed.compressed < 0.7
+
+
+def spans_said(rows: Rows, said: list[tuple[int, int] | None]) -> Outputs:
+    """Outputs that name characters of each context, or no answer."""
+    values, places = [], []
+    for context, span in zip(rows.labels.contexts, said, strict=True):
+        starts = [0, *(at + 1 for at, each in enumerate(context) if each == " ")]
+        words = [(at, at + len(context[at:].split(" ")[0])) for at in starts]
+        found = [(0, 0, FIRST), (0, 0, OTHER), *((*word, n) for n, word in enumerate(words)), (0, 0, OTHER)]
+        logits = np.zeros((len(found), 2), np.float32)
+        logits[0 if span is None else 2 + words.index(span)] = 9
+        values.append(logits)
+        places.append(np.array(found, np.int64))
+    return Outputs.pack(values, places)
+
+
+def test_questions_with_an_answer_and_without_are_slices_of_their_own():
+    rows = question_rows(400, seed=0, unanswerable=0.5)
+    task = replace(SPANS, no_answer=0.0)
+    true = [
+        tuple(map(int, spans[0])) if len(spans) else None for spans, _ in map(rows.labels.part, range(400))
+    ]
+    lost = [None if row % 5 == 0 else span for row, span in enumerate(true)]
+    parts = slices.find(SlicesAsked(label=True), rows, task)
+    assert [each.name for each in parts] == ["HasAns", "NoAns"]
+    assert parts[1].rows.tolist() == [row for row, span in enumerate(true) if span is None]
+    answers = PairedAnswers(task, spans_said(rows, true), spans_said(rows, lost), rows.labels)
+    found, (harmed, kept) = asked(answers, parts, replace(GATE, slices=SliceLimits(max_drop=0.05)))
+    assert (found.verdict, kept.verdict) == (GateVerdict.FAIL, GateVerdict.PASS)
+    assert (harmed.metric, harmed.baseline, kept.compressed) == ("f1", 1.0, 1.0)
+    share = np.mean([row % 5 == 0 for row, span in enumerate(true) if span is not None])
+    assert harmed.drop.mean == pytest.approx(share)
+    assert "in slice label=HasAns is +" in found.reason
