@@ -140,6 +140,8 @@ def evaluate(
     metric: str | None = None,
     slices: str | Sequence[str] | None = None,
     max_slice_drop: float | None = None,
+    max_swap_increase: float | None = None,
+    max_perturbed_drop: float | None = None,
     eval_data: Data | None = None,
     reference: str | os.PathLike[str] | None = None,
     engines: str | Sequence[str] | None = None,
@@ -163,6 +165,10 @@ def evaluate(
         slices: Parts of the rows to measure each by itself: ``column=NAME``, ``length``, ``length=40,120``,
             ``label`` or ``words=FILE``, or several of them; those the bundle was judged by if not given.
         max_slice_drop: Largest loss of the metric on any slice, such as 0.03; else what the gate says.
+        max_swap_increase: By how much swapped terms may change more answers than the baseline's, a share of
+            the texts with a term, such as 0.02; else what the gate says.
+        max_perturbed_drop: Largest loss of the metric on perturbed texts, such as 0.03; else what the gate
+            says.
         eval_data: Rows to measure on; else those once held out of ``data``, or all of another file.
         reference: Folder that :func:`reference` made; the bundle's own if not given.
         engines: Engines to measure; all of the bundle's if not given.
@@ -204,6 +210,8 @@ def evaluate(
         perturb=None if perturb is None else rows.several(perturb),
         slices=row_slices.parse(rows.several(slices)) if slices else None,
         max_slice_drop=max_slice_drop,
+        max_swap_increase=max_swap_increase,
+        max_perturbed_drop=max_perturbed_drop,
     )
     folder = None if output is None else Path(output)
     if folder is not None:

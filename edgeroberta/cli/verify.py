@@ -61,7 +61,18 @@ def verify(
     ] = None,
     keep_examples: KeepExamples = False,
     swaps: Swaps = None,
+    max_swap_increase: Annotated[
+        float | None,
+        typer.Option(
+            help="How many more answers than the baseline's swapped terms may change, a share such as 0.02;"
+            " else as the gate says."
+        ),
+    ] = None,
     perturb: Perturb = None,
+    max_perturbed_drop: Annotated[
+        float | None,
+        typer.Option(help="Largest loss of the metric on perturbed texts, such as 0.03; else likewise."),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     debug: Debug = False,
 ) -> None:
@@ -76,6 +87,8 @@ def verify(
         metric=metric,
         slices=slices,
         max_slice_drop=max_slice_drop,
+        max_swap_increase=max_swap_increase,
+        max_perturbed_drop=max_perturbed_drop,
         eval_data=eval_data,
         reference=reference,
         engines=names(engines),

@@ -14,7 +14,7 @@ from edgeroberta.errors import UsageError
 from edgeroberta.evaluation import EvaluationOptions, changed_reference, provenance, verify
 from edgeroberta.evaluation import baseline_store as reference
 from edgeroberta.evaluation.changed_reference import WantedChanges
-from edgeroberta.evaluation.result import GateLimits, Report, SliceLimits
+from edgeroberta.evaluation.result import GateLimits, Report, RobustnessLimits, SliceLimits, SwapLimits
 from edgeroberta.evaluation.slices import SlicesAsked
 from edgeroberta.measure.process import MeasuredModel, Worker
 from edgeroberta.measure.protocol import SubjectSpec
@@ -40,6 +40,8 @@ class VerifyRequest:
     perturb: tuple[str, ...] | None = None  # perturbations to ask; None for those of the reference
     slices: SlicesAsked | None = None  # what rows are told apart by; None for what the bundle was judged by
     max_slice_drop: float | None = None  # largest loss on any slice; None for what the bundle's gate says
+    max_swap_increase: float | None = None  # largest increase of changed answers; None likewise
+    max_perturbed_drop: float | None = None  # largest loss on perturbed texts; None likewise
 
 
 def recheck(
@@ -60,7 +62,7 @@ def recheck(
             )
         full = stored
     parts = request.slices or provenance.stored_slices(request.bundle)
-    gate = _with_slices(gate, request, parts)
+    gate = _bounded(gate, request, parts)
     rows = provenance.heldout_rows(facts, request.data, digest=full.data_digest, slice_columns=parts.columns)
     reference.check(full, rows=rows, task=facts.task, overlap=facts.long_texts.overlap)
     task = facts.task  # which may be judged by another metric than the reference's
@@ -82,19 +84,28 @@ def recheck(
     return found.with_history((), lineage)
 
 
-def _with_slices(gate: GateLimits, request: VerifyRequest, asked: SlicesAsked) -> GateLimits:
-    """Put the bound on slices that the user names into a gate."""
-    drop = request.max_slice_drop
-    if drop is None:
-        return gate
-    if not 0 <= drop <= 1:
-        raise UsageError(
-            f"must be from 0 to 1, not {drop:g}", where="--max-slice-drop", hint="0.03 is three points"
-        )
-    if not asked:
-        raise UsageError(
-            "a loss on slices is bounded, and no slices are asked for",
-            where="--max-slice-drop",
-            hint="add --slices column=NAME, length, label or words=FILE",
-        )
-    return replace(gate, slices=replace(gate.slices or SliceLimits(), max_drop=drop))
+#: What the user may bound by an option: the field of the request, the gate's, and the bound in that.
+_BOUNDS: tuple[tuple[str, str, str, Callable[[], Any]], ...] = (
+    ("max_slice_drop", "slices", "max_drop", SliceLimits),
+    ("max_swap_increase", "swaps", "max_increase", SwapLimits),
+    ("max_perturbed_drop", "robustness", "max_drop", RobustnessLimits),
+)
+
+
+def _bounded(gate: GateLimits, request: VerifyRequest, asked: SlicesAsked) -> GateLimits:
+    """Put the bounds that the user names into a gate."""
+    for option, field, bound, limits in _BOUNDS:
+        value, where = getattr(request, option), f"--{option.replace('_', '-')}"
+        if value is None:
+            continue
+        if not 0 <= value <= 1:
+            raise UsageError(f"must be from 0 to 1, not {value:g}", where=where, hint="0.03 is three points")
+        if limits is SliceLimits and not asked:
+            raise UsageError(
+                "a loss on slices is bounded, and no slices are asked for",
+                where=where,
+                hint="add --slices column=NAME, length, label or words=FILE",
+            )
+        changed: dict[str, Any] = {field: replace(getattr(gate, field) or limits(), **{bound: value})}
+        gate = replace(gate, **changed)
+    return gate

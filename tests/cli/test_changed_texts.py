@@ -106,6 +106,32 @@ def test_options_choose_of_what_was_asked(data, tmp_path, capsys):
     assert [each["name"] for each in engine["swaps"]] == ["gender"]
 
 
+def test_options_bound_what_the_gate_of_the_bundle_does_not(data, tmp_path, capsys):
+    options = changed_reference.options(("gender",), ("case",), seed=0)
+    bundle = bundle_of(tmp_path / "bundle", data, options)
+    assert run("verify", bundle, "--max-swap-increase", 0.05, "--max-perturbed-drop", 0.04, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["gate"]["swaps"] == {"max_increase": 0.05}
+    assert found["gate"]["robustness"] == {"max_drop": 0.04, "min_agreement": None}
+    (engine,) = found["engines"]
+    assert [each["verdict"] for each in (*engine["swaps"], *engine["robustness"])] == ["PASS", "PASS"]
+    # Of 240 texts none changes more, and that rules out 1.5 points, but not half of one.
+    assert run("verify", bundle, "--max-swap-increase", 0.005, "--json") == 0
+    judgement = json.loads(capsys.readouterr().out)["judgement"]
+    assert judgement["verdict"] == "INCONCLUSIVE"
+    assert judgement["reason"].startswith("onnxruntime: swapping gender changes the answer of")
+
+
+@pytest.mark.parametrize("option", ["--max-swap-increase", "--max-perturbed-drop"])
+def test_bounds_that_make_no_sense_are_refused(data, tmp_path, capsys, option):
+    bundle = fake_bundles.with_reports(tmp_path / "bundle", data, wrong=0, gate=LENIENT)
+    assert run("verify", bundle, option, 3) == 2
+    assert f"error: {option}: must be from 0 to 1, not 3" in capsys.readouterr().err
+    assert run("verify", bundle, option, "nan") == 2
+    assert run("verify", bundle, option, 0.1) == 2
+    assert "and the baseline was not asked such texts" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "what"),
     [
