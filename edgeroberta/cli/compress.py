@@ -15,6 +15,8 @@ from edgeroberta.cli.options import (
     AllowPickle,
     BudgetHost,
     Debug,
+    DryRun,
+    JsonOutcome,
     Keep,
     KeepExamples,
     Label,
@@ -22,11 +24,13 @@ from edgeroberta.cli.options import (
     Metric,
     Override,
     Pooling,
+    Seed,
     Size,
     Speedup,
     TaskName,
     Text,
     TextPair,
+    Work,
 )
 
 if TYPE_CHECKING:
@@ -80,16 +84,16 @@ def compress(
     ] = None,
     eval_fraction: EvalFraction = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Use at most this many rows of each file.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    seed: Seed = 0,
     target: Annotated[str, typer.Option("-t", "--target", help="What the bundle is for.")] = "cpu",
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Where the bundle goes.")] = None,
-    work: Annotated[Path | None, typer.Option(help="Work folder; OUTPUT.work if not given.")] = None,
+    work: Work = None,
     reference: Reference = None,
     override: Override = None,
     keep_examples: KeepExamples = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check all, show what would run, stop.")] = False,
+    dry_run: DryRun = False,
     allow_pickle: AllowPickle = False,
-    json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
+    json: JsonOutcome = False,
     debug: Debug = False,
 ) -> None:
     """Compress a fine-tuned RoBERTa into a bundle that runs without torch.

@@ -116,6 +116,10 @@ Perturb = Annotated[
 Override = Annotated[
     list[str] | None, typer.Option("--set", metavar="STAGE.KEY=VALUE", help="Override a recipe setting.")
 ]
+Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
+Work = Annotated[Path | None, typer.Option(help="Work folder; OUTPUT.work if not given.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Check all, show what would run, stop.")]
+JsonOutcome = Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 # A budget in place of a recipe.

@@ -9,7 +9,7 @@ import typer
 
 from edgeroberta import api, distributed
 from edgeroberta.cli import console
-from edgeroberta.cli.options import AllowPickle, Debug, Override
+from edgeroberta.cli.options import AllowPickle, Debug, DryRun, JsonOutcome, Override, Seed, Work
 
 Recipe = Annotated[
     str,
@@ -40,13 +40,13 @@ def pretrain(
     limit: Annotated[
         int | None, typer.Option(min=1, help="Use at most this many documents, drawn at random.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    seed: Seed = 0,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Where the checkpoint goes.")] = None,
-    work: Annotated[Path | None, typer.Option(help="Work folder; OUTPUT.work if not given.")] = None,
+    work: Work = None,
     override: Override = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check all, show what would run, stop.")] = False,
+    dry_run: DryRun = False,
     allow_pickle: AllowPickle = False,
-    json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
+    json: JsonOutcome = False,
     debug: Debug = False,
 ) -> None:
     """Train an encoder on unlabelled text, as RoBERTa was, and deliver it as a checkpoint.
