@@ -195,7 +195,7 @@ def recipes(result: Result) -> str:
 #: Drawing to what draws it, and the result below benchmarks/results that it shows.
 DRAWINGS: dict[str, tuple[Callable[[Result], str], str]] = {
     "docs/images/pareto-front.svg": (recipes, "epyc-9004-2core/smaller"),
-    "docs/images/adaptation.svg": (adaptation.drawing, "epyc-7003-2core/adaptation"),
+    "docs/images/adaptation.svg": (adaptation.drawing, "epyc-9004-2core/adaptation"),
     "docs/images/front.svg": (front.drawing, "xeon-sapphire-rapids-2core/peers"),
 }
 

@@ -19,17 +19,16 @@ if TYPE_CHECKING:
 class Trained:
     """How fast a training was.
 
-    ``times``: of :func:`clock` at the end of each step, seconds. ``tokens``: of a step on average, without
-    padding.
+    ``times``: of :func:`clock` at the end of each step, seconds. ``tokens``: of each step, without padding.
     """
 
     times: Sequence[float]
-    tokens: float
+    tokens: Sequence[float]
 
     @property
     def speed(self) -> float:
         """Tokens per second, from the end of the first step to that of the last but one."""
-        return (len(self.times) - 2) * self.tokens / (self.times[-2] - self.times[0])
+        return sum(self.tokens[1:-1]) / (self.times[-2] - self.times[0])
 
 
 def clock() -> float:
@@ -43,16 +42,15 @@ def clock() -> float:
 
 
 class CountingCollator:
-    """A collator that counts the tokens of its batches that are no padding."""
+    """A collator that counts the tokens that are no padding, batch by batch."""
 
     def __init__(self, collator: Any) -> None:
         self._collator = collator
-        self.tokens = self.batches = 0
+        self.tokens: list[int] = []
 
     def __call__(self, features: Sequence[Any]) -> Any:
         """Make a batch."""
-        self.tokens += sum(len(each["input_ids"]) for each in features)
-        self.batches += 1
+        self.tokens.append(sum(len(each["input_ids"]) for each in features))
         return self._collator(features)
 
 
@@ -118,7 +116,8 @@ def train(
         )
         trainer.train()
     AcceleratorState._reset_state(reset_partial_state=True)  # its type of numbers would stay that of all
-    return Trained(times, counting.tokens / counting.batches * settings["accumulation"])
+    of_steps = np.add.reduceat(counting.tokens, range(0, len(counting.tokens), settings["accumulation"]))
+    return Trained(times, of_steps[: len(times)].tolist())
 
 
 def _model(settings: Mapping[str, Any], folder: Path) -> Any:
