@@ -12,7 +12,7 @@ from pydantic import Field
 from edgeroberta.context import Context, RunOutline
 from edgeroberta.errors import RecipeError, UsageError
 from edgeroberta.settings import StageConfig
-from edgeroberta.stages import stage
+from edgeroberta.stages import ort_format, stage
 from edgeroberta.storage.artifact import Kind
 from edgeroberta.storage.files import GRAPH
 from edgeroberta.tasks import Problem, Task
@@ -59,6 +59,11 @@ class BuildConfig(StageConfig):
         "target",
         description="web: also what transformers.js (JavaScript) opens a folder by, its folder onnx and its "
         "settings in config.json; plain: without. By default the target's own.",
+    )
+    ort_format: bool = Field(
+        False,
+        description="Also write model.onnx in ONNX Runtime's own format, model.ort, and the operators that a "
+        "reduced build of ONNX Runtime needs for it, required_operators.config.",
     )
     check: bool = Field(
         True,
@@ -120,9 +125,10 @@ def build(config: BuildConfig, context: Context) -> Mapping[str, Any]:
     """Write a bundle without a verdict.
 
     Returns notes: the engines, their files, how far the answers of each that runs here are from ONNX
-    Runtime's, and those that can only be measured on the device.
+    Runtime's, and those that can only be measured on the device; of ``ort_format`` bytes and deviation.
     """
     from edgeroberta import backends, bundle_writer
+    from edgeroberta.backends import ort_format as ort_writer
     from edgeroberta.backends import web
     from edgeroberta.evaluation import answer_limits
     from edgeroberta.roberta.checkpoint import Checkpoint
@@ -133,6 +139,8 @@ def build(config: BuildConfig, context: Context) -> Mapping[str, Any]:
     if engines == "target":
         engines = backends.buildable(context.target.engines, graph)
     backends.require(engines)
+    if config.ort_format:
+        ort_format.require(engines)
     model = Checkpoint(graph)
     model.copy_files(output, max_length=config.max_length)
     publishing.strip(output)
@@ -141,6 +149,8 @@ def build(config: BuildConfig, context: Context) -> Mapping[str, Any]:
         engine: backends.build(engine, graph, output, share_weights=config.share_weights)
         for engine in engines
     }
+    if config.ort_format:
+        ort_writer.write(output)
     tokenizer = _tokenizer(config, graph, model.max_length, context.task)
     max_length = tokenizer.max_length
     precision = "int8" if context.inputs[Kind.GRAPH].lineage.stage == "quantize" else "fp32"
@@ -185,6 +195,7 @@ def build(config: BuildConfig, context: Context) -> Mapping[str, Any]:
         },
         "measured_on_the_device": later,
         "kernels": kernels,
+        **({"ort_format": ort_format.check(goldens, manifest, context)} if config.ort_format else {}),
     }
 
 

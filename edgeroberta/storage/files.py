@@ -22,6 +22,8 @@ PROMPTS_FILE = "config_sentence_transformers.json"
 #: The graph with a float32 body, which every folder with graphs has; ONNX Runtime runs it, and OpenVINO where
 #: it has no file of its own.
 GRAPH = "model.onnx"
+#: The same in ONNX Runtime's own format, and the operators that a build of it needs to run that.
+ORT_FORMAT, OPERATORS = "model.ort", "required_operators.config"
 #: Other engines' files in a bundle.
 FP16_GRAPH = "model_fp16.onnx"
 TENSORRT_GRAPH = "tensorrt.onnx"

@@ -7,7 +7,12 @@
 
 namespace {
 
-Ort::SessionOptions options_for(const Bundle &bundle, int threads) {
+Ort::SessionOptions options_for(const Bundle &bundle, const std::filesystem::path &graph, int threads) {
+    const bool saturates = !bundle.saturation_safe && may_saturate();
+    if (saturates && graph.extension() == ".ort") {
+        throw std::runtime_error("int8 products can saturate on this processor, and ONNX Runtime has no exact kernels "
+                                 "for its own format; use model.onnx");
+    }
     Ort::SessionOptions options;
     options.SetIntraOpNumThreads(threads);
     options.SetInterOpNumThreads(1);
@@ -15,9 +20,7 @@ Ort::SessionOptions options_for(const Bundle &bundle, int threads) {
     options.DisableMemPattern();
     options.SetLogSeverityLevel(ORT_LOGGING_LEVEL_FATAL);  // what it logs as an error it throws as well
     // Int8 kernels that do not saturate: slower, so only where the fast ones could give wrong answers.
-    if (!bundle.saturation_safe && may_saturate()) {
-        options.AddConfigEntry("session.x64quantprecision", "1");
-    }
+    if (saturates) options.AddConfigEntry("session.x64quantprecision", "1");
     return options;
 }
 
@@ -25,7 +28,7 @@ Ort::SessionOptions options_for(const Bundle &bundle, int threads) {
 
 Session::Session(const Bundle &bundle, const std::filesystem::path &graph, int threads)
     : environment_(ORT_LOGGING_LEVEL_FATAL, "bundle"),
-      session_(environment_, graph.c_str(), options_for(bundle, threads)),
+      session_(environment_, graph.c_str(), options_for(bundle, graph, threads)),
       output_(session_.GetOutputNameAllocated(0, Ort::AllocatorWithDefaultOptions()).get()),
       mask_(bundle.max_length, 1) {}
 
