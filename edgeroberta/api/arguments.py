@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from edgeroberta.api.data import several
+from edgeroberta.errors import UsageError
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -40,6 +41,17 @@ def overrides(settings: Mapping[str, Any] | str | Sequence[str]) -> tuple[str, .
     if isinstance(settings, Mapping):
         settings = [f"{name}={json.dumps(value, default=str)}" for name, value in settings.items()]
     return several(settings)
+
+
+def seed(value: int) -> int:
+    """Return a seed; UsageError: it is none that all generators of random numbers take."""
+    if not 0 <= value < 1 << 63:
+        raise UsageError(
+            f"a seed is a whole number from 0 to 2^63 - 1, not {value}",
+            where="--seed",
+            hint="leave it out, or give another one",
+        )
+    return value
 
 
 def path(value: str | os.PathLike[str] | None) -> Path | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgeroberta.api import data as rows
 from edgeroberta.api.arguments import overrides, path, with_arguments_of
+from edgeroberta.api.arguments import seed as checked_seed
 from edgeroberta.api.data import Data
 from edgeroberta.api.results import Result, reporting
 from edgeroberta.errors import UsageError
@@ -207,11 +208,12 @@ def _asked(given: Mapping[str, Any]) -> tuple[CompressionRequest, BudgetLimits |
             hint="add --speedup, --p95 or --p99; to measure a bundle on a device: "
             "edgeroberta bench BUNDLE --host",
         )
+    seed = checked_seed(given["seed"])
     columns = ("text", "text_pair", "label", "label_format", "eval_data", "eval_fraction", "unlabelled")
     request = CompressionRequest(
         model=None if given["model"] is None else os.fspath(given["model"]),
         data=rows.spec(
-            given["data"], seed=given["seed"], limit=given["limit"], **{name: given[name] for name in columns}
+            given["data"], seed=seed, limit=given["limit"], **{name: given[name] for name in columns}
         ),
         recipe=os.fspath(given["recipe"]),
         overrides=(
@@ -222,7 +224,7 @@ def _asked(given: Mapping[str, Any]) -> tuple[CompressionRequest, BudgetLimits |
         output=path(given["output"]),
         work=path(given["work"]),
         reference=path(given["reference"]),
-        seed=given["seed"],
+        seed=seed,
         limit=given["limit"],
         allow_pickle=given["allow_pickle"],
         metric=given["metric"],

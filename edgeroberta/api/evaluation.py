@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeroberta.api import data as rows
+from edgeroberta.api.arguments import seed as checked_seed
 from edgeroberta.api.data import Data
 from edgeroberta.api.results import Result, reporting
 from edgeroberta.extras import require
@@ -293,7 +294,7 @@ def reference(
         eval_data=eval_data,
         eval_fraction=eval_fraction,
         limit=limit,
-        seed=seed,
+        seed=checked_seed(seed),
     )
     assert spec is not None  # data is given
     changes = changed_reference.options(rows.several(swaps), rows.several(perturb), seed=seed)

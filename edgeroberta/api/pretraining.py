@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgeroberta.api import data as rows
 from edgeroberta.api.arguments import overrides, path, with_arguments_of
+from edgeroberta.api.arguments import seed as checked_seed
 from edgeroberta.api.data import Data
 from edgeroberta.api.results import Result, reporting
 from edgeroberta.extras import require
@@ -148,7 +149,7 @@ def _asked(given: Mapping[str, Any]) -> PretrainingRequest:
         output=path(given["output"]),
         work=path(given["work"]),
         text=given["text"],
-        seed=given["seed"],
+        seed=checked_seed(given["seed"]),
         limit=given["limit"],
         allow_pickle=given["allow_pickle"],
     )

@@ -101,6 +101,7 @@ def _job(request: PretrainingRequest, chosen: Recipe) -> PipelineJob:
                 hint=f"edgeroberta pretrain {request.model} --unlabelled texts.txt -o out/",
             )
         model = resolving.resolve(request.model, allow_pickle=request.allow_pickle, cache=cache_dir())
+        _require_apart(request.model, output)
     task = text_inputs.masked_task(model)
     name = request.unlabelled or str(demo.prepare_documents(cache_dir()))
     told: list[str] = []
@@ -119,6 +120,17 @@ def _job(request: PretrainingRequest, chosen: Recipe) -> PipelineJob:
         notes=(*((PACKAGED,) if packaged else ()), *told),
         corpus=corpus,
     )
+
+
+def _require_apart(model: str, output: Path) -> None:
+    """Refuse an output that would take the place of MODEL: the same command again would learn once more."""
+    folder = paths.named(model).resolve()
+    if output in (folder, *folder.parents):
+        raise UsageError(
+            f"the checkpoint would take the place of MODEL ({model})",
+            where="-o/--output",
+            hint=f"give another folder: -o {output.with_name(output.name + '-adapted').name}",
+        )
 
 
 def _said(request: PretrainingRequest) -> dict[str, Any]:

@@ -93,6 +93,8 @@ def test_a_dry_run_prints_the_recipe_and_what_would_run(fake, text, tiny_mask_ch
         (["--unlabelled", "texts.txt", "-o", "out", "--set", "pretrain.layers=2"], "initialization: random"),
         (["--unlabelled", "texts.txt", "-o", "out", "--set", "finetune.epochs=2"], "no stage 'finetune'"),
         (["--unlabelled", "texts.txt", "-o", "out", "--limit", "0"], "--limit"),
+        (["--unlabelled", "texts.txt", "-o", "out", "--seed", "-1"], "--seed: a seed is a whole number"),
+        (["--unlabelled", "texts.txt", "-o", "out", "--seed", str(1 << 64)], "--seed: a seed is a whole"),
     ],
     ids=lambda value: str(value)[-60:],
 )

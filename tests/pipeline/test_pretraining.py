@@ -295,6 +295,23 @@ def test_a_bundle_is_not_replaced_by_a_checkpoint_nor_a_checkpoint_by_a_bundle(i
         run(request_of(output=bundle))
 
 
+@pytest.mark.parametrize("name", ["out", "out/more/.."])
+def test_a_checkpoint_does_not_take_the_place_of_its_model(install, request_of, tmp_path, name):
+    """The same command again would learn from what the first one made."""
+    run(request_of())
+    before = digest_tree(tmp_path / "out")
+    (tmp_path / "out" / "more").mkdir()
+    with pytest.raises(UsageError, match="would take the place of MODEL") as caught:
+        run(request_of(model=str(tmp_path / name)))
+    assert (caught.value.where, caught.value.hint) == (
+        "-o/--output",
+        "give another folder: -o out-adapted",
+    )
+    assert digest_tree(tmp_path / "out") == before
+    made = run(request_of(model=str(tmp_path / "out"), output=tmp_path / "next"))
+    assert made.folder == tmp_path / "next"
+
+
 @pytest.mark.parametrize(
     ("change", "error", "told"),
     [
