@@ -24,7 +24,7 @@ FOLDER = "onnx"
 FIELD = "transformers.js_config"
 #: Of a bundle's precision: the library's name for it, and what it looks for. Without ``dtype`` it would ask
 #: for q8 in WebAssembly and for fp32 everywhere else, whatever there is.
-DTYPES = {"int8": ("q8", "model_quantized.onnx"), "fp32": ("fp32", "model.onnx")}
+DTYPES = {"int8": ("q8", "model_quantized.onnx"), "fp32": ("fp32", GRAPH)}
 
 
 def require(engines: Sequence[str], target: Target) -> None:

@@ -277,6 +277,7 @@ def test_the_default_stride_is_a_quarter():
 
 
 def test_a_stride_as_long_as_the_window_is_refused_before_anything_runs(make_checkpoint):
+    from edgeroberta import targets
     from edgeroberta.context import RunOutline
     from edgeroberta.stages import get
     from edgeroberta.stages.build import BuildConfig
@@ -288,6 +289,7 @@ def test_a_stride_as_long_as_the_window_is_refused_before_anything_runs(make_che
     outline = RunOutline.__new__(RunOutline)
     object.__setattr__(outline, "model", model)
     object.__setattr__(outline, "task", model.task)
+    object.__setattr__(outline, "target", targets.load("cpu"))
     as_long = BuildConfig(max_length=32, long_text="windows", stride=30)
     for config, what in (
         (as_long, "windows of 30 tokens cannot overlap by 30"),
