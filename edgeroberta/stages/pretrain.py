@@ -195,7 +195,10 @@ def _is_fresh(config: PretrainConfig, source: Checkpoint) -> bool:
     """Tell whether the head for masked words knows nothing yet."""
     from edgeroberta.tasks import Problem
 
-    return config.initialization is Initialization.RANDOM or source.task.problem is not Problem.MASKED
+    knows = (
+        source.task.problem is Problem.MASKED and source.has_head
+    )  # the config may name one that is not there
+    return config.initialization is Initialization.RANDOM or not knows
 
 
 def _head_steps(config: PretrainConfig, source: Checkpoint, steps: int) -> int:

@@ -9,7 +9,7 @@ import stage_contexts
 import torch
 from fake_progress import Kill, Killed
 from pydantic import ValidationError
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from stage_contexts import TASKS, checkpoint_in, rows_of
 from transformers import AutoModelForMaskedLM
 from unlabelled import Reviews
@@ -98,6 +98,20 @@ def test_a_fresh_head_learns_alone_before_the_encoder(make_context, tiny_headles
     after = load_file(context.output / "model.safetensors")
     kept = next(value for key, value in before.items() if key.endswith(name))
     torch.testing.assert_close(after[f"roberta.{name}"], kept, rtol=0, atol=1e-6)
+
+
+def test_a_head_that_the_config_names_and_the_weights_lack_is_a_fresh_one(
+    make_context, tiny_mask_checkpoint, tmp_path
+):
+    folder = tmp_path / "halved"
+    shutil.copytree(tiny_mask_checkpoint, folder)
+    weights = load_file(folder / "model.safetensors")
+    kept = {name: value for name, value in weights.items() if not name.startswith("lm_head.")}
+    assert len(kept) < len(weights)
+    save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
+    notes = run(make_context(model=folder), steps=20)
+    assert notes["head_steps"] == 2
+    assert notes["history"][0]["perplexity"] < 300  # of 600 tokens, by their frequencies
 
 
 def test_a_head_that_is_there_does_not_learn_alone(make_context):
