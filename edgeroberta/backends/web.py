@@ -33,7 +33,7 @@ def require(engines: Sequence[str], target: Target) -> None:
         raise RecipeError(
             f"the web layout is ONNX Runtime's graph, and engines names {', '.join(engines)} alone",
             where="build.engines",
-            hint="--set build.engines=[onnxruntime], or leave build.layout out",
+            hint="--set build.engines=[onnxruntime], or --set build.layout=plain",
         )
     if wants_half_graph(target.engines):
         raise RecipeError(

@@ -36,7 +36,7 @@ export async function openLibrary({ device, threads, web }) {
     // In Node the library lists no device for an engine that it was given, and takes what the options say.
     sessionOptions.executionProviders = ['wasm'];
     // And it leaves weights beside the graph to the engine, which in WebAssembly sees no files.
-    if (bundle.manifest.links[`${bundle.graph}_data`]) {
+    if (bundle.manifest.links?.[`${bundle.graph}_data`]) {
       const file = `${path.basename(bundle.graph)}_data`;
       const data = new Uint8Array(await readFile(path.join(folder, 'onnx', file)));
       sessionOptions.externalData = [{ path: file, data }];
