@@ -38,6 +38,7 @@ def test_all_terms_of_a_text_are_swapped_in_one_go(text, swapped):
         "hépatite, the\u0301 shE hE",  # accents, and letters in no word's case
         "this is no man's land",
         "其他人都会弹吉他",
+        "别管他人的眼光",
         "Iron Man and the Warner Brothers",
     ],
 )
