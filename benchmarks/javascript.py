@@ -98,7 +98,7 @@ def float_folder(export: Path, folder: Path) -> Path:
     for file in export.iterdir():
         if file.is_file():
             shutil.copyfile(file, folder / file.name)
-    web.write(folder, precision="fp32")
+    web.write(folder, precision="fp32", max_length=512)
     return folder
 
 

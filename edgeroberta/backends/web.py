@@ -16,7 +16,7 @@ from edgeroberta.errors import RecipeError
 from edgeroberta.roberta.onnx_builder import external_data
 from edgeroberta.storage import jsontext
 from edgeroberta.storage.artifact import link_or_copy, write_json
-from edgeroberta.storage.files import CONFIG, GRAPH
+from edgeroberta.storage.files import CONFIG, GRAPH, TOKENIZER_CONFIG
 from edgeroberta.targets import Target
 
 FOLDER = "onnx"
@@ -44,12 +44,13 @@ def require(engines: Sequence[str], target: Target) -> None:
         )
 
 
-def write(folder: Path, *, precision: str) -> dict[str, str]:
-    """Add the layout to a bundle that has ``model.onnx`` and ``config.json``.
+def write(folder: Path, *, precision: str, max_length: int) -> dict[str, str]:
+    """Add the layout to a bundle that has ``model.onnx``, ``config.json`` and a tokenizer.
 
-    ``precision``: ``int8`` or ``fp32``. Returns the second names of files, path below the folder to the
-    file's own name, which the manifest keeps as ``links``. A graph whose weights lie beside it names their
-    file, so it is written anew where theirs has another name; it is small then.
+    ``precision``: ``int8`` or ``fp32``. ``max_length``: longest input in tokens, to which the library cuts
+    texts by what ``tokenizer_config.json`` says. Returns the second names of files, path below the folder
+    to the file's own name, which the manifest keeps as ``links``. A graph whose weights lie beside it names
+    their file, so it is written anew where theirs has another name; it is small then.
     """
     dtype, name = DTYPES[precision]
     graph = folder / FOLDER / name
@@ -66,6 +67,11 @@ def write(folder: Path, *, precision: str) -> dict[str, str]:
         links[f"{FOLDER}/{name}"] = GRAPH
     for link, file in links.items():
         link_or_copy(folder / file, folder / link)
-    fields = jsontext.loads((folder / CONFIG).read_bytes())
-    write_json(folder / CONFIG, {**fields, FIELD: settings})
+    _add(folder / CONFIG, {FIELD: settings})
+    _add(folder / TOKENIZER_CONFIG, {"model_max_length": max_length})
     return dict(sorted(links.items()))
+
+
+def _add(file: Path, fields: dict[str, object]) -> None:
+    found = jsontext.loads(file.read_bytes()) if file.is_file() else {}
+    write_json(file, {**found, **fields})

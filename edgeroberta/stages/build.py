@@ -154,7 +154,9 @@ def build(config: BuildConfig, context: Context) -> Mapping[str, Any]:
     tokenizer = _tokenizer(config, graph, model.max_length, context.task)
     max_length = tokenizer.max_length
     precision = "int8" if context.inputs[Kind.GRAPH].lineage.stage == "quantize" else "fp32"
-    links = web.write(output, precision=precision) if has_web_layout(config, context.target) else {}
+    links: Mapping[str, str] = {}
+    if has_web_layout(config, context.target):
+        links = web.write(output, precision=precision, max_length=max_length)
     goldens = _goldens(graph, max_length, engines, task=context.task, precision=precision)
     bundle_writer.write_goldens(goldens, output)
     task = answer_limits.fitted(

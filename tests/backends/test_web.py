@@ -56,6 +56,17 @@ def test_an_int8_bundle_has_its_graph_where_the_library_looks_for_q8(context):
     assert (context.output / "onnx/model_quantized.onnx").samefile(context.output / "model.onnx")
 
 
+@pytest.mark.parametrize(("asked", "given"), [(None, 512), (32, 32)])
+def test_the_library_cuts_texts_where_the_runtime_does(context, asked, given):
+    file = context.inputs[Kind.GRAPH].path / "tokenizer_config.json"
+    fields = json.loads(file.read_text(encoding="utf-8"))
+    file.write_text(json.dumps({**fields, "model_max_length": int(1e30)}), encoding="utf-8")
+    build(replace_config(max_length=asked), context)
+    written = json.loads((context.output / "tokenizer_config.json").read_text(encoding="utf-8"))
+    assert written == {**fields, "model_max_length": given}
+    assert read(context.output).max_length == given
+
+
 def test_the_manifest_lists_a_shared_file_once(bundle, context):
     facts = read(bundle)
     assert facts.links == {"onnx/model.onnx": "model.onnx"}

@@ -167,6 +167,33 @@ def test_a_prompt_stands_in_front_of_texts(check, make_embedder, make_build_cont
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("head", ["single", "xlm-roberta", "pairs", "bert-pairs", "questions", "mean"])
+def test_texts_that_are_too_long_are_cut_as_in_python(check, make_web_bundle, head):
+    long, short = "a film that is good " * 8, "so it is"
+    bundle = make_web_bundle(head, max_length=32)
+    pairs = HEADS[head][1]
+    texts = [(long, short), (short, long), (long, long)] if pairs else [long, "film"]
+    if head == "questions":
+        texts = [(short, long)]
+    done = check(with_answers(bundle, texts), "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(done.stdout)["goldens"]
+    cut = [any(len(part) > 50 for part in ([text] if isinstance(text, str) else text)) for text in texts]
+    assert [each["answer"].startswith("cut") for each in found] == cut
+
+
+def with_answers(bundle: Path, texts: list[Any]) -> Path:
+    """Ask the runtime other texts, and make goldens of what it says."""
+    from edgeroberta.runtime import Runtime, goldens
+
+    old = goldens.load(bundle)
+    with Runtime.open(bundle) as runtime:
+        ids = [one.ids.tolist() for one in runtime.tokenizer.truncated(texts)]
+        outputs = runtime.run_ids(ids)
+    made = goldens.Goldens(tuple(texts), tuple(map(tuple, ids)), outputs, old.atol)
+    return reseal(bundle, **json.loads(made.to_bytes()))
+
+
 def reseal(bundle: Path, **goldens: Any) -> Path:
     """Change goldens, and let the manifest agree: what is left to find the change is the answers."""
     fields = json.loads((bundle / "goldens.json").read_text(encoding="utf-8"))
