@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import web_packages
 
 from edgeroberta.runtime.manifest import MANIFEST_FILE, canonical, content_digest, seal_of
 from edgeroberta.stages.build import BuildConfig, build
@@ -23,12 +23,9 @@ from edgeroberta.storage.artifact import Kind
 
 pytestmark = [pytest.mark.interchange, pytest.mark.slow]
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "web"
+EXAMPLE = web_packages.EXAMPLE
 TAGS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
 DEVICES = ("cpu", "wasm")
-#: What npm says where there is no way to its registry.
-_UNREACHABLE = re.compile(r"ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT|ECONNRESET|network")
-
 #: Kinds of model by name: how its checkpoint is made, and whether it is asked pairs.
 HEADS: dict[str, tuple[Callable[..., Path], bool]] = {
     "single": (lambda make, embed: make(), False),
@@ -51,24 +48,7 @@ HEADS: dict[str, tuple[Callable[..., Path], bool]] = {
 @pytest.fixture(scope="session")
 def packages() -> Path:
     """The folder ``node_modules`` of the example, installed on first use; the tests skip without npm."""
-    for program in ("node", "npm"):
-        if shutil.which(program) is None:
-            pytest.skip(f"{program} is not installed")
-    from benchmarks.peers.environments import cache_folder
-
-    lock = EXAMPLE / "package-lock.json"
-    folder = cache_folder() / f"javascript-{hashlib.sha256(lock.read_bytes()).hexdigest()[:12]}"
-    if not (folder / "complete").is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        for file in (EXAMPLE / "package.json", lock):
-            shutil.copy(file, folder / file.name)
-        command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-        if done.returncode and _UNREACHABLE.search(done.stderr):
-            pytest.skip(f"npm does not reach its registry: {done.stderr.strip().splitlines()[-1]}")
-        assert done.returncode == 0, done.stderr[-2000:]
-        (folder / "complete").touch()
-    return folder / "node_modules"
+    return web_packages.installed()
 
 
 @pytest.fixture
