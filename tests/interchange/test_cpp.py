@@ -13,6 +13,7 @@ import pytest
 
 from edgeroberta.errors import UnavailableError
 from edgeroberta.runtime import Runtime
+from edgeroberta.stages.build import BuildConfig, build
 from edgeroberta.storage import cache
 
 pytestmark = [pytest.mark.interchange, pytest.mark.slow]
@@ -79,6 +80,14 @@ def test_goldens_of_an_encoder_agree(plain_program, make_bundle, tiny_checkpoint
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_the_graph_in_onnx_runtimes_own_format_agrees_too(plain_program, make_build_context, tiny_checkpoint):
+    context = make_build_context(tiny_checkpoint)
+    build(BuildConfig(ort_format=True), context)
+    done = ask(plain_program, "replay", context.output, "--graph", "model.ort")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "model.ort in ONNX Runtime" in done.stderr
+
+
 def test_a_changed_answer_is_seen(plain_program, bundle):
     file = bundle / "goldens.json"
     logits = json.loads(file.read_text("utf-8"))["logits"]
@@ -137,8 +146,11 @@ def test_texts_are_labelled_as_by_the_runtime(program, bundle):
     assert done.stdout.splitlines() == wanted
 
 
-def test_goldens_agree_by_their_texts(program, make_bundle, tiny_bert_checkpoint, tiny_checkpoint, bundle):
-    for folder in (bundle, make_bundle(tiny_bert_checkpoint), make_bundle(tiny_checkpoint, pair=True)):
+def test_goldens_agree_by_their_texts(
+    program, make_bundle, tiny_bert_checkpoint, tiny_xlmr_checkpoint, tiny_checkpoint
+):
+    bundles = [make_bundle(each) for each in (tiny_checkpoint, tiny_bert_checkpoint, tiny_xlmr_checkpoint)]
+    for folder in (*bundles, make_bundle(tiny_checkpoint, pair=True)):
         done = ask(program, "replay", folder)
         assert done.returncode == 0, done.stdout + done.stderr
         assert "without" not in done.stdout
