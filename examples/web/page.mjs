@@ -78,7 +78,7 @@ const HEARD = {
       at('answer').replaceChildren(...show(message.answer, texts));
       at('latency').textContent = latencyOf(message.answer, now - sent);
       speak(spoken(message.answer, texts));
-      busy(false);
+      busy(pausing !== 0); // a key may have come since
     }
     performance.measure('answer', { start: sent, end: now });
     performance.measure('typed', { start: typed, end: now });
@@ -102,7 +102,7 @@ const HEARD = {
       at('answer').replaceChildren(paragraph(said));
       at('latency').textContent = '';
       speak(said);
-      busy(false);
+      busy(pausing !== 0);
     }
     return hurry();
   },
@@ -114,7 +114,9 @@ function fail({ what, hint }) {
   at('problem').hidden = false;
   at('problem-what').textContent = `${what[0].toUpperCase()}${what.slice(1)}.`;
   at('problem-next').hidden = !hint;
-  at('problem-hint').textContent = hint ?? '';
+  // Each word in a box of its own: options are not to be cut at their dashes.
+  const boxes = (hint ?? '').split(' ').map((word) => Object.assign(document.createElement('span'), { textContent: word }));
+  at('problem-hint').replaceChildren(...boxes.flatMap((box) => [box, ' ']));
 }
 
 /** Make the fields of the texts, with those of a golden in them. */
@@ -127,7 +129,10 @@ function makeFields({ samples, mask, task }) {
       const typed = performance.now();
       busy(true);
       clearTimeout(pausing);
-      pausing = setTimeout(() => question(typed), PAUSE);
+      pausing = setTimeout(() => {
+        pausing = 0;
+        question(typed);
+      }, PAUSE);
     });
     const name = Object.assign(document.createElement('label'), { htmlFor: field.id, textContent: label });
     const group = Object.assign(document.createElement('div'), { className: 'field' });

@@ -26,7 +26,7 @@ export const FORMS = {
 };
 
 const SHOW = {
-  label: ({ label, score, scores }) => [big(label), bars(ordered(scores), [label], score)],
+  label: ({ label, scores }) => [big(label), bars(ordered(scores), [label])],
   labels: ({ applied, scores }) => [big(applied.join(', ') || 'no label'), bars(ordered(scores), applied)],
   number: ({ label, value }) => [big(value.toPrecision(4)), quiet(label)],
   entities: ({ entities }, [text]) => [marked(text, entities), entities.length ? bars(named(entities, text), []) : quiet('No entities.')],
@@ -42,8 +42,8 @@ const SHOW = {
         ])
       : [quiet('There is no mask in the text.')],
   similarity: ({ value, measure }) => {
-    const row = { label: measure, score: value };
-    return measure === 'cosine' ? [big(value.toFixed(3)), bars([row], [])] : [big(value.toPrecision(4)), quiet(measure)];
+    if (measure !== 'cosine') return [big(value.toPrecision(4)), quiet(measure)];
+    return [big(value.toFixed(3)), bars([{ label: measure, score: value }], [], (cosine) => cosine.toFixed(3))];
   },
 };
 
@@ -80,14 +80,14 @@ const big = (text) => element('p', 'label', text);
 const quiet = (text) => element('p', 'quiet', text);
 
 /** A bar and a number for each row. */
-function bars(rows, chosen) {
+function bars(rows, chosen, write = percent) {
   const items = rows.map(({ label, score }) => {
     const words = element('span', chosen.includes(label) ? 'chosen' : '', label);
     const bar = element('div', 'bar');
     bar.style.width = `${100 * Math.max(0, Math.min(1, score))}%`;
     const track = element('div', 'track', bar);
     track.ariaHidden = 'true';
-    return element('li', '', element('div', 'row', words, element('span', 'number', percent(score))), track);
+    return element('li', '', element('div', 'row', words, element('span', 'number', write(score))), track);
   });
   return element('ul', 'scores', ...items);
 }

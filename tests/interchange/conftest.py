@@ -1,0 +1,107 @@
+"""A browser, and a server of the page of ``examples/web`` with a bundle of each kind."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import chromium
+import pytest
+import web_packages
+from web_page import FAILED, HEADS, SHOWN
+
+from edgeroberta.stages.build import BuildConfig, build
+
+EXAMPLE = web_packages.EXAMPLE
+
+
+@pytest.fixture(scope="session")
+def page_folder(tmp_path_factory) -> Path:
+    """The example with its packages."""
+    packages = web_packages.installed()
+    folder = tmp_path_factory.mktemp("web")
+    for file in EXAMPLE.iterdir():
+        if file.is_file():
+            shutil.copy(file, folder / file.name)
+    (folder / "node_modules").symlink_to(packages)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def serve(page_folder) -> ModuleType:
+    """The module ``serve.py`` of the example."""
+    spec = importlib.util.spec_from_file_location("web_serve", page_folder / "serve.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def bundles(make_checkpoint, make_embedder, make_build_context, tmp_path_factory) -> Path:
+    """A folder of bundles, one of each kind, by their names."""
+    folder = tmp_path_factory.mktemp("bundles")
+    for name, (checkpoint, asked) in HEADS.items():
+        pair = isinstance(asked[0], tuple) and name not in ("mean", "dot")
+        sample = asked[0] if isinstance(asked[0], str) else asked[0][1]
+        context = make_build_context(
+            checkpoint(make_checkpoint, make_embedder), pair=pair, texts=(sample,) * 2
+        )
+        build(BuildConfig(layout="web"), context)
+        Path(context.output).rename(folder / name)
+    build(BuildConfig(), plain := make_build_context(make_checkpoint()))
+    Path(plain.output).rename(folder / "plain")
+    damaged = shutil.copytree(folder / "single", folder / "damaged")
+    graph = damaged / "onnx/model.onnx"
+    graph.write_bytes(graph.read_bytes()[:-1] + b"x")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def server(serve, bundles) -> Iterator[Any]:
+    """The server of the example with all bundles, on a free port."""
+    made = serve.make_server(sorted(bundles.iterdir()), 0)
+    thread = threading.Thread(target=made.serve_forever, daemon=True)
+    thread.start()
+    with made:
+        yield made
+        made.shutdown()
+    thread.join()
+
+
+@pytest.fixture(scope="session")
+def program() -> str:
+    """Chromium."""
+    found = chromium.find()
+    if found is None:
+        pytest.skip("Chromium is not installed: apt install chromium")
+    return found
+
+
+@pytest.fixture
+def browser(program, tmp_path) -> Iterator[chromium.Page]:
+    """A tab of a browser of its own, which must have stayed without errors unless a test took them away."""
+    with chromium.opened(program, tmp_path / "profile") as tab:
+        yield tab
+        tab.listen()
+        assert tab.errors == []
+
+
+@pytest.fixture
+def visit(browser, server, serve) -> Callable[[str], chromium.Page]:
+    """A function that opens a bundle by its name, and waits for an answer or a message."""
+
+    def go(name: str) -> chromium.Page:
+        browser.open(f"http://127.0.0.1:{server.server_port}{serve.address_of(name)}")
+        browser.wait(f"location.search === {json.dumps('?bundle=models/' + name)}")
+        browser.wait(f"document.readyState === 'complete' && ({SHOWN} || {FAILED})")
+        return browser
+
+    return go
