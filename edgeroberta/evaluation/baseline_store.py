@@ -199,7 +199,7 @@ def check(
             f"the reference was measured on other rows ({reference.rows:,} of {reference.data_source}; "
             f"here {len(rows):,} of {rows.source})",
             where="--reference",
-            hint=hint,
+            hint=f"{hint}, with the --eval-fraction, --seed and --limit that hold the same rows out here",
         )
     if model_digest is not None and model_digest != reference.model_digest:
         raise UsageError(

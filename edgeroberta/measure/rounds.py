@@ -133,14 +133,25 @@ def run_interleaved(
         for entry in runs:
             entry.attempt(_open, entry, plan, lengths)
             advance(1, entry.name)
+    if plan.rounds:
+        _take_turns(runs, plan, lengths, progress, look)
+    for entry in runs:
+        entry.attempt(_peak, entry)
+
+
+def _take_turns(
+    runs: Sequence[RepetitionRun],
+    plan: RepetitionPlan,
+    lengths: Sequence[int],
+    progress: Progress,
+    look: Callable[[str], Monitor],
+) -> None:
     with progress.bar("measure", plan.rounds * len(runs), "turns") as advance:
         for repetition in range(plan.rounds):
             shift = repetition % max(1, len(runs))
             for entry in [*runs[shift:], *runs[:shift]]:
                 entry.attempt(_turn, entry, plan, lengths, repetition, look)
                 advance(1, entry.name)
-    for entry in runs:
-        entry.attempt(_peak, entry)
 
 
 def answer_all(runs: Sequence[RepetitionRun], rows: int, progress: Progress) -> None:

@@ -99,7 +99,10 @@ class Hyperparameters(StageConfig):
         MatmulPrecision.AUTO, description="Number format of the matrix products."
     )
     eval_steps: int | None = Field(
-        None, ge=1, description="Optimizer steps between evaluations; by default one evaluation per epoch."
+        None,
+        ge=1,
+        description="Optimizer steps between evaluations; by default one evaluation per epoch, ten in all of"
+        " `pretrain`.",
     )
     checkpoint_seconds: float = Field(
         60, ge=0, description="Minimum seconds between two checkpoints to resume from."

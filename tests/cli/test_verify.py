@@ -81,7 +81,8 @@ def test_other_rows_than_the_reference_s_are_refused(data, tmp_path, capsys):
     assert capsys.readouterr().err == (
         f"error: --reference: the reference was measured on other rows (400 of {data}; here 50 of {other})\n"
         "  next: measure it again on the same model and data: "
-        "edgeroberta reference MODEL --data … -o ref/\n"
+        "edgeroberta reference MODEL --data … -o ref/, "
+        "with the --eval-fraction, --seed and --limit that hold the same rows out here\n"
     )
 
 

@@ -89,7 +89,9 @@ def test_a_reference_of_other_rows_is_refused(rows, stored):
     found = baseline_store.load(stored)
     other = rows.select([0, 1])
     assert message(baseline_store.check, found, rows=other, task=found.task) == (
-        "--reference: the reference was measured on other rows (4 of rows.csv; here 2 of rows.csv)" + HINT
+        "--reference: the reference was measured on other rows (4 of rows.csv; here 2 of rows.csv)"
+        + HINT
+        + ", with the --eval-fraction, --seed and --limit that hold the same rows out here"
     )
 
 

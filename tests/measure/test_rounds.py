@@ -7,6 +7,7 @@ import fake_bundles
 import numpy as np
 import pytest
 from fake_bundles import FakeWorker
+from fake_progress import Heard
 
 from edgeroberta.measure import rounds
 from edgeroberta.measure.clock import TimedCalls
@@ -56,6 +57,14 @@ def test_the_order_of_turns_rotates():
         runs.append(made)
     run_interleaved(runs, RepetitionPlan(rounds=3, calls=1), LENGTHS, Progress())
     assert order[6:] == ["one", "two", "three", "two", "three", "one", "three", "one", "two"]
+
+
+@pytest.mark.parametrize(("count", "told"), [(0, ["open"]), (1, ["open", "measure"])])
+def test_nothing_is_told_of_turns_that_are_not_taken(count, told):
+    made, _ = entry("one")
+    heard = Heard()
+    run_interleaved([made], RepetitionPlan(rounds=count, calls=1), LENGTHS, heard)
+    assert [label for label, _ in heard.begun] == told
 
 
 def test_a_row_that_fails_ends_there_and_the_others_go_on():
