@@ -31,6 +31,7 @@ from edgeroberta.roberta import resolving
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.runtime.tokenizer import TextTokenizer
 from edgeroberta.stages import build
+from edgeroberta.stages.build_settings import BuildConfig
 from edgeroberta.storage import paths
 from edgeroberta.storage.cache import cache_dir
 from edgeroberta.tasks import Problem, Task, asked
@@ -244,7 +245,7 @@ def _words_without_token(chosen: Recipe, model: Checkpoint, task: Task, data: Sp
 def _overlap(chosen: Recipe, model: Checkpoint, task: Task) -> int | None:
     """Return by how many tokens the windows of the bundle to be built overlap; None where texts are cut."""
     configs = [placed.step.config for placed in walk(chosen.stages)]
-    found = [each for each in configs if isinstance(each, build.BuildConfig)]
+    found = [each for each in configs if isinstance(each, BuildConfig)]
     # Of a cascade the last tier's, which is what a bundle says of itself.
     return build.overlap(found[-1], model, task) if found else None
 

@@ -22,7 +22,7 @@ from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.weights import has_own_decoder
 from edgeroberta.runtime import token_numbers
 from edgeroberta.runtime.tokenizer import Input
-from edgeroberta.stages.build import BuildConfig, has_web_layout
+from edgeroberta.stages.build_settings import BuildConfig, has_web_layout
 from edgeroberta.storage import codedigest, jsontext
 from edgeroberta.storage.artifact import digest_value, write_json
 from edgeroberta.storage.cache import cache_dir, writing
