@@ -112,7 +112,7 @@ def random_model(
     config.mask_token_id = task.mask_id
     config.hidden_dropout_prob, config.attention_probs_dropout_prob = dropout, attention_dropout
     head = heads.of_task(task, model.config.family)
-    _plan_no_attention()
+    _switch_off_cudnn_attention()
     with silence_transformers(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         made: PreTrainedModel = heads.auto_class(head).from_config(
@@ -162,7 +162,7 @@ def load(
     make it fresh where it is absent, of another number of labels, or another head. ``**kwargs``: passed on to
     ``from_pretrained``. Raises CheckpointError: a tensor would be left out, or made at random.
     """
-    _plan_no_attention()
+    _switch_off_cudnn_attention()
     checkpoint = Checkpoint.of(checkpoint)
     folder, head = checkpoint.folder, head or checkpoint.head
     loaded: Any = pruned.from_pretrained(
@@ -207,7 +207,7 @@ def _attention(*, training: bool) -> str:
     return "eager" if training and not torch.cuda.is_available() else "sdpa"
 
 
-def _plan_no_attention() -> None:
+def _switch_off_cudnn_attention() -> None:
     """Let PyTorch compute attention on a GPU without cuDNN, which plans each new shape for 50 ms.
 
     Texts have many lengths.
