@@ -17,7 +17,7 @@ from typing import Any
 from edgeroberta import metrics
 from edgeroberta.data import Rows, texts
 from edgeroberta.errors import DataError, UnavailableError
-from edgeroberta.evaluation import cascades, changed_measuring, flips, slices, soundness
+from edgeroberta.evaluation import cascades, changed_measuring, compared_answers, flips, slices, soundness
 from edgeroberta.evaluation.baseline_store import BaselineAnswers
 from edgeroberta.evaluation.cascades import CascadeResult
 from edgeroberta.evaluation.changed_measuring import ChangeAsking
@@ -60,7 +60,7 @@ class EvaluationOptions:
     engines: tuple[str, ...] | None = None  # engines to measure; None for all that the bundle has
     latency_rows: int = 100  # calls in each of three rounds
     threads: int = 1  # threads an engine gets
-    examples: int = 10  # changed answers to show
+    examples: int = 5000  # changed answers to list
     keep_examples: bool = False  # show them with their texts, not by the number of their row alone
     seed: int = 0  # seed of the bootstrap and of the choice of texts
     leaked: int | None = None  # rows whose text was also among the training data; None when unknown
@@ -111,7 +111,8 @@ def verify(
         )
         for entry in runs
     )
-    shown = next((entry.outputs for entry in runs if entry.outputs is not None), None)
+    ran = next((entry for entry in runs if entry.outputs is not None), None)
+    shown = None if ran is None else ran.outputs
     return Report(
         judgement=worst(results),
         gate=options.gate,
@@ -133,6 +134,9 @@ def verify(
         measured_at=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         slices=asdict(options.slices) if options.slices else None,
         warnings=warnings,
+        answers=None
+        if ran is None or shown is None
+        else compared_answers.compare(task, ran.name, reference.outputs, shown, rows.labels),
     )
 
 

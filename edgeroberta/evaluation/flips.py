@@ -8,19 +8,20 @@ from edgeroberta import metrics
 from edgeroberta.data.rows import Rows
 from edgeroberta.evaluation.baseline_store import BaselineAnswers
 from edgeroberta.evaluation.result import AnswerFlip
-from edgeroberta.tasks import Outputs
+from edgeroberta.tasks import Calibration, Outputs
 
 
 def examples(
     rows: Rows, reference: BaselineAnswers, outputs: Outputs | None, limit: int, *, texts: bool = False
 ) -> tuple[AnswerFlip, ...]:
-    """Show changed answers, first those of which the baseline was surest."""
+    """List changed answers, ``limit`` at most, first those of which the baseline was surest."""
     if rows.labels is None or outputs is None:
         return ()
     task, kind = reference.task, reference.task.kind
     flipped = np.flatnonzero(~metrics.agrees(task, reference.outputs, outputs))
     sureness = kind.sureness(task, reference.outputs[flipped], outputs[flipped])
-    shown = flipped[np.argsort(-sureness, kind="stable")][:limit]
+    shown = flipped[np.argsort(-sureness, kind="stable")[:limit]]
+    sure = kind.confidence(task, reference.outputs[shown], Calibration())
     truth = task.truth(rows.labels[shown])
     full, ours = (task.decide(each[shown]) for each in (reference.outputs, outputs))
     inputs = rows.inputs()
@@ -33,6 +34,7 @@ def examples(
             truth=kind.named(task, truth[place], kept[place]),
             baseline=kind.named(task, full[place], kept[place]),
             compressed=kind.named(task, ours[place], kept[place]),
+            confidence=None if sure is None else round(float(sure[place]), 4),
         )
         for place, row in enumerate(shown)
     )

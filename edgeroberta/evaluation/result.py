@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from edgeroberta.evaluation.cascades import CascadeResult
+from edgeroberta.evaluation.compared_answers import ComparedAnswers
 from edgeroberta.evaluation.per_stage import PerStageMetrics
 from edgeroberta.hardware import MachineFacts
 from edgeroberta.latency.int8 import Int8Speedup
@@ -224,6 +225,9 @@ class AnswerFlip:
     truth: str  # its label
     baseline: str  # the baseline's answer
     compressed: str  # the compressed model's answer
+    #: how sure the baseline is of its answer, a probability where labels have one; None where nobody knows.
+    #: Reports of version 0.9 and before have none.
+    confidence: float | None = None
 
 
 @dataclass(frozen=True)
@@ -299,6 +303,9 @@ class Report:
     #: which slices were asked for, see :class:`edgeroberta.evaluation.slices.SlicesAsked`; None for none
     slices: Mapping[str, Any] | None = None
     warnings: tuple[str, ...] = ()  # what makes the figures say less than they seem to
+    #: the answers of both models in numbers, on the first engine that ran; None where none did, and in
+    #: reports of version 0.9 and before
+    answers: ComparedAnswers | None = None
 
     @property
     def verdict(self) -> GateVerdict:

@@ -71,6 +71,9 @@ class Latency:
     p90_interval_ms: tuple[float, float] | None = None  # the same for ``p90_ms``
     p99_interval_ms: tuple[float, float] | None = None  # the same for ``p99_ms``
     breakdown: Breakdown | None = None  # where the time goes; None where the model does not tell
+    #: what 0, 1, … 100 % of the same calls took at most, in four digits; empty in what versions up to 0.9
+    #: stored
+    quantiles_ms: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         """Take the mean from the rate in what versions up to 0.7 stored, which are of the same calls."""
@@ -133,6 +136,7 @@ def summarise(rounds: Sequence[Sequence[float]], shape: CallShape) -> Latency:
         p50_interval_ms=found[1],
         p90_interval_ms=found[2],
         p99_interval_ms=found[3],
+        quantiles_ms=tuple(float(f"{each:.4g}") for each in np.percentile(pooled, range(101))),
     )
 
 

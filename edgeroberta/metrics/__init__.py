@@ -16,6 +16,7 @@ from edgeroberta.metrics.intervals import (
     rows_to_decide,
     share_interval,
 )
+from edgeroberta.metrics.reliability import Reliability, reliability
 from edgeroberta.metrics.scores import (
     Given,
     all_metrics,
@@ -34,6 +35,7 @@ __all__ = [
     "BootstrapOptions",
     "Given",
     "Interval",
+    "Reliability",
     "agreement",
     "agreement_interval",
     "agrees",
@@ -49,6 +51,7 @@ __all__ = [
     "measured",
     "named",
     "of_answers",
+    "reliability",
     "rows_to_decide",
     "score",
     "share_interval",

@@ -135,7 +135,10 @@ def calibration_error(task: Task, outputs: Given, labels: Array, *, bins: int = 
 
 def _gap(probabilities: Floats, happened: Array, bins: int) -> float:
     """Return the calibration error of float64[n] probabilities of what bool[n] tells to have happened."""
-    # Bin m holds the probabilities in (m / bins, (m + 1) / bins], as in the paper.
-    which = np.clip(np.ceil(probabilities * bins).astype(np.int64) - 1, 0, bins - 1)
-    gaps = np.bincount(which, weights=happened - probabilities, minlength=bins)
+    gaps = np.bincount(which_bin(probabilities, bins), weights=happened - probabilities, minlength=bins)
     return float(np.abs(gaps).sum() / len(probabilities))
+
+
+def which_bin(probabilities: Floats, bins: int) -> npt.NDArray[np.int64]:
+    """Return each probability's bin; bin m holds those in (m / bins, (m + 1) / bins], as in the paper."""
+    return np.clip(np.ceil(probabilities * bins).astype(np.int64) - 1, 0, bins - 1)

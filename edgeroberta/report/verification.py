@@ -34,6 +34,8 @@ from edgeroberta.tasks import KINDS, Problem
 #: What a report is written as.
 FILES = JSON, MARKDOWN, PAGE = REPORT, "report.md", "report.html"
 
+#: Changed answers that are shown of those that are kept.
+_SHOWN = 10
 #: F1 of words and of characters that are further apart are both told: words are not what spaces separate.
 _APART = 0.05
 
@@ -193,7 +195,7 @@ def _flips(report: Report) -> Iterator[Section]:
     ran = next(result for result in report.engines if result.flips is not None)
     sentence = (
         f"{ran.flips:,} of {report.data['rows']:,} rows on {ran.engine}; "
-        f"shown: {len(report.flips)}, those the baseline was surest of first."
+        f"shown: {min(len(report.flips), _SHOWN)}, those the baseline was surest of first."
     )
     titles = ["row", "text", "label", "baseline", "compressed"]
     rows = [
@@ -204,7 +206,7 @@ def _flips(report: Report) -> Iterator[Section]:
             flip.baseline,
             flip.compressed,
         ]
-        for flip in report.flips
+        for flip in report.flips[:_SHOWN]
     ]
     if all(flip.text is None for flip in report.flips):
         sentence += " Their texts are not kept here; --keep-examples keeps them."

@@ -122,9 +122,9 @@ class VerifyConfig(StageConfig):
         "target", description="Engines to measure: those of the target, or a list of names."
     )
     latency_rows: int = Field(100, ge=1, description="Texts timed in each of three rounds.")
-    examples: int = Field(10, ge=0, description="Changed answers to show, by row number.")
+    examples: int = Field(5000, ge=0, description="Changed answers to list, by row number.")
     keep_examples: bool = Field(
-        False, description="Show them with their texts, which are your data and are then part of the bundle."
+        False, description="List them with their texts, which are your data and are then part of the bundle."
     )
     swaps: tuple[str, ...] = Field(
         (),

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from edgeroberta.errors import EngineError
 from edgeroberta.tasks import statistics
 from edgeroberta.tasks.confidence import Calibration, top_probability, top_probability_of_one
+from edgeroberta.tasks.crosstab import OUTCOMES, Crosstab
 from edgeroberta.tasks.kind import Array, Floats, Labelled, Metric
 from edgeroberta.tasks.outputs import Indices, Outputs
 from edgeroberta.tasks.problem import Unit
@@ -74,6 +75,14 @@ class WholeText:
 
     def recall(self, task: Labelled) -> Recalls | None:
         """Return nothing; labels have a recall where there are labels."""
+        return None
+
+    def crosstab(self, task: Labelled, answers: Array, truth: Array) -> Crosstab | None:
+        """Return nothing; labels have one."""
+        return None
+
+    def numbers(self, task: Labelled, answers: Array, truth: Array) -> tuple[str, Floats] | None:
+        """Return nothing; labels say it all."""
         return None
 
     def merge(self, task: Labelled, windows: Outputs, overlap: int) -> Outputs:
@@ -152,6 +161,10 @@ class SingleLabel(WholeText):
         names = np.arange(task.num_outputs)
         return task.labels, lambda said, truth: _hits(said[:, None] == names, truth[:, None] == names)
 
+    def crosstab(self, task: Labelled, answers: Array, truth: Array) -> Crosstab:
+        """Count the confusion matrix."""
+        return Crosstab.of_pairs(task.labels, zip(truth.tolist(), answers.tolist(), strict=True))
+
     def indicators(self, task: Labelled, answers: Array, truth: Array) -> tuple[Floats, Floats]:
         """Return one-hot rows."""
         one = np.eye(task.num_outputs)
@@ -222,6 +235,11 @@ class MultiLabel(WholeText):
     def recall(self, task: Labelled) -> Recalls:
         """Count hits and wanted of each label."""
         return task.labels, _hits
+
+    def crosstab(self, task: Labelled, answers: Array, truth: Array) -> Crosstab:
+        """Count of each label where it was found, missed and wrongly said."""
+        counts = [each.sum(axis=0) for each in (answers & truth, ~answers & truth, answers & ~truth)]
+        return Crosstab(task.labels, OUTCOMES, np.stack(counts, axis=1).astype(np.int64))
 
     def indicators(self, task: Labelled, answers: Array, truth: Array) -> tuple[Floats, Floats]:
         """Return zeros and ones as they are."""

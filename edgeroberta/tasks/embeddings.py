@@ -13,6 +13,7 @@ import numpy.typing as npt
 from edgeroberta.errors import EngineError
 from edgeroberta.tasks import retrieval, statistics
 from edgeroberta.tasks.confidence import Calibration, of_one
+from edgeroberta.tasks.crosstab import Crosstab
 from edgeroberta.tasks.kind import Array, Floats, Labelled, Metric
 from edgeroberta.tasks.outputs import Indices, Outputs
 from edgeroberta.tasks.problem import Unit
@@ -114,6 +115,16 @@ class Embeddings:
 
     def recall(self, task: Labelled) -> None:
         """Return nothing; there are no labels."""
+
+    def crosstab(self, task: Labelled, answers: Array, truth: Array) -> Crosstab | None:
+        """Return nothing; there are no labels."""
+        return None
+
+    def numbers(self, task: Labelled, answers: Array, truth: Array) -> tuple[str, Floats] | None:
+        """Return how alike the two texts of each pair are; nothing where there is one text."""
+        if answers.shape[1] < 2:
+            return None
+        return "similarity of the texts", np.asarray(_similarities(answers, truth, task), np.float64)
 
     def indicators(self, task: Labelled, answers: Array, truth: Array) -> tuple[Floats, Floats]:
         """Return ranks of similarities: beside the true ones, or with the right passage and with another."""

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeroberta.tasks.confidence import Calibration
+from edgeroberta.tasks.crosstab import Crosstab
 from edgeroberta.tasks.outputs import Indices, Outputs
 from edgeroberta.tasks.problem import Unit
 
@@ -170,6 +171,15 @@ class TaskKind(Protocol):
 
         ``values``: float32 [units, L]. ``places``: int64 [units, 3] of its units; None where the unit is the
         text. Raises ValueError: there is no confidence.
+        """
+
+    def crosstab(self, task: Labelled, answers: Array, truth: Array) -> Crosstab | None:
+        """Count which answers were given where which label is true; None where answers are no labels."""
+
+    def numbers(self, task: Labelled, answers: Array, truth: Array) -> tuple[str, Floats] | None:
+        """Return a number of each text by which two models can be compared, float64[n], and what it is.
+
+        NaN where a text has none. None where the labels say it all.
         """
 
     def named(self, task: Labelled, answer: Any, text: Any = None) -> str:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from edgeroberta.errors import EngineError
 from edgeroberta.tasks import statistics
 from edgeroberta.tasks.confidence import Calibration, of_one, top_probability
+from edgeroberta.tasks.crosstab import Crosstab
 from edgeroberta.tasks.kind import Array, Floats, Labelled, Metric
 from edgeroberta.tasks.outputs import START, WORD, Indices, Outputs, Ragged
 from edgeroberta.tasks.problem import Unit
@@ -148,6 +149,16 @@ class FillMask:
     def recall(self, task: Labelled) -> None:
         """Return nothing; there are as many labels as tokens."""
         return
+
+    def crosstab(self, task: Labelled, answers: Array, truth: Array) -> Crosstab | None:
+        """Return nothing; there are as many labels as tokens."""
+        return None
+
+    def numbers(self, task: Labelled, answers: Array, truth: Array) -> tuple[str, Floats]:
+        """Return the probability of the true token, of several masks their mean."""
+        found = [np.exp(said.of(known.tokens)) for said, known in zip(answers, truth, strict=True)]
+        means = [float(each.mean()) if len(each) else np.nan for each in found]
+        return "probability of the true token", np.array(means, np.float64)
 
     def indicators(self, task: Labelled, answers: Array, truth: Array) -> tuple[Floats, Floats]:
         """Return one-hot rows of masks: a column for each of the most frequent tokens, one for all others."""

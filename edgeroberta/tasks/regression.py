@@ -51,6 +51,10 @@ class Regression(WholeText):
         """Return the root of the mean squared error, in the label's unit."""
         return {"rmse": float(np.sqrt(np.mean((answers.astype(np.float64) - truth) ** 2)))}
 
+    def numbers(self, task: Labelled, answers: Array, truth: Array) -> tuple[str, Floats]:
+        """Return the values."""
+        return "value", answers.astype(np.float64)
+
     def indicators(self, task: Labelled, answers: Array, truth: Array) -> tuple[Floats, Floats]:
         """Return ranks."""
         return statistics.ranks(answers)[:, None], statistics.ranks(truth)[:, None]

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from edgeroberta.tasks import statistics
 from edgeroberta.tasks.confidence import Calibration
+from edgeroberta.tasks.crosstab import Crosstab
 from edgeroberta.tasks.kind import Array, Floats, Labelled, Metric
 from edgeroberta.tasks.outputs import AnswerSpans, Indices, Outputs
 from edgeroberta.tasks.problem import Unit
@@ -126,6 +127,15 @@ class AnswersInContext:
             return np.stack([given & has, ~given & ~has, has, ~has], axis=1).astype(np.float64)
 
         return ANSWERABLE, counts
+
+    def crosstab(self, task: Labelled, answers: Array, truth: Array) -> Crosstab | None:
+        """Return nothing; answers are no labels."""
+        return None
+
+    def numbers(self, task: Labelled, answers: Array, truth: Array) -> tuple[str, Floats]:
+        """Return F1 of each answer, of its characters where that is what models are judged by."""
+        name = "cmrc_f1" if task.metric.startswith("cmrc_") else "f1"
+        return f"{name} of the answer", self.metrics[name].statistics(answers, truth, task)[:, 0]
 
     def indicators(self, task: Labelled, answers: Array, truth: Array) -> tuple[Floats, Floats]:
         """Lay each answer beside the right one, and beside where that of the question before it would be.

@@ -11,6 +11,8 @@ import numpy.typing as npt
 from edgeroberta.errors import EngineError
 from edgeroberta.tasks import statistics
 from edgeroberta.tasks.confidence import Calibration, of_one
+from edgeroberta.tasks.crosstab import NOTHING as NO_LABEL
+from edgeroberta.tasks.crosstab import Crosstab
 from edgeroberta.tasks.decoding import (
     NOTHING,
     EntityAnswer,
@@ -102,6 +104,20 @@ class TokenLabels:
             return np.hstack([hits, wanted])
 
         return tag_table(task.labels).types, counts
+
+    def crosstab(self, task: Labelled, answers: Array, truth: Array) -> Crosstab:
+        """Count which type was found at the characters of each true entity, and where there is none."""
+        types = tag_table(task.labels).types
+        pairs: list[tuple[int, int]] = []
+        for answer, true in zip(answers, truth, strict=True):
+            found, wanted = (_by_place(each.entities) for each in (answer, true))
+            places = dict.fromkeys([*wanted, *found])
+            pairs += ((wanted.get(place, len(types)), found.get(place, len(types))) for place in places)
+        return Crosstab.of_pairs((*types, NO_LABEL), pairs)
+
+    def numbers(self, task: Labelled, answers: Array, truth: Array) -> tuple[str, Floats] | None:
+        """Return nothing; labels say it all."""
+        return None
 
     def indicators(self, task: Labelled, answers: Array, truth: Array) -> tuple[Floats, Floats]:
         """Lay the type found at the characters of each true entity beside its own.

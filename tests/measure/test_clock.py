@@ -106,3 +106,13 @@ def test_speed_up_of_means_counts_rare_slow_calls():
     cascade = summarise([[0.002] * 9 + [0.012]] * 2, CallShape(warmup=0))
     assert speed_up(base, cascade) == pytest.approx(5.0)
     assert speed_up(base, cascade, figure="mean") == pytest.approx(10 / 3)
+
+
+def test_all_calls_are_told_as_quantiles():
+    latency = summarise([[number / 1000 for number in range(1, 1002)]], CallShape(warmup=0))
+    assert latency.quantiles_ms == tuple(float(f"{1 + 10 * each:.4g}") for each in range(101))
+    assert latency.quantiles_ms[50] == latency.p50_ms
+    stored = Latency.from_json(json.loads(json.dumps(asdict(latency))))
+    assert stored == latency
+    old = {name: value for name, value in asdict(latency).items() if name != "quantiles_ms"}
+    assert Latency.from_json(old).quantiles_ms == ()
