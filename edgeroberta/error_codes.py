@@ -33,6 +33,38 @@ CODES: dict[str, Code] = {
         "The process that holds a measured model failed, died or took too long.",
         "Run the command for that engine alone.",
     ),
+    "hub.incomplete": Code(
+        1,
+        "A bundle is not whole on the Hub, or no longer in the cache: a file is missing, or is another one.",
+        "Publish it again where it was made; or name an earlier revision.",
+    ),
+    "hub.no-bundle": Code(
+        1,
+        "A repository on the Hub is no bundle.",
+        "Name one that `edgeroberta push` made, or compress the model.",
+    ),
+    "hub.answer": Code(
+        1,
+        "The Hub refuses something, or does not answer as a Hub does.",
+        "Check `HF_ENDPOINT` and the proxy.",
+    ),
+    "hub.conflict": Code(
+        1, "Somebody else published at the same time.", "Look what is there, then push again."
+    ),
+    "hub.unreachable": Code(
+        4,
+        "The Hub cannot be reached, or does not answer.",
+        "Run the same command again; what arrived is kept.",
+    ),
+    "hub.no-access": Code(
+        4, "The Hub does not let you do this.", "`hf auth login`, or `HF_TOKEN`, with the right to write."
+    ),
+    "hub.not-found": Code(
+        2, "The Hub has no such repository or revision, or none that you may see.", "Check the name; log in."
+    ),
+    "hub.name": Code(
+        2, "This cannot be a bundle's name on the Hub.", "Write `owner/name`, or `owner/name@revision`."
+    ),
     "bench.not-valid": Code(
         1, "The device throttled, so its times are not to be used.", "Cool the device and measure again."
     ),

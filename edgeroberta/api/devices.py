@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgeroberta.api import bundles
 from edgeroberta.api.data import Data, several, spec
 from edgeroberta.api.results import Result, refusals, reporting
 from edgeroberta.errors import EdgeRobertaError, EngineError, GateError, UsageError
@@ -68,7 +69,7 @@ def build(
     """Build int8 and fp16 engines on this device, check and time both, and keep the faster that passes.
 
     Args:
-        bundle: The bundle's folder.
+        bundle: The bundle's folder, or its name on the Hub.
         data: Rows to hold the engines to the bundle's gate on; no gate if not given.
         text: Column of the text, as for :func:`compress`.
         text_pair: Column of the second text.
@@ -93,7 +94,7 @@ def build(
     from edgeroberta.check.ondevice.timing import TimingPlan
 
     request = building.BuildRequest(
-        bundle=Path(bundle),
+        bundle=bundles.find(bundle),
         engines=None if engines is None else several(engines),
         target=target,
         data=spec(
@@ -147,7 +148,7 @@ def check_bundle(
     TensorRT's engines are built on this CPU; ONNX Runtime and OpenVINO are opened as they run.
 
     Args:
-        bundle: The bundle's folder.
+        bundle: The bundle's folder, or its name on the Hub.
         target: What it is to be ready for.
         compare_fp32: Build the float32 engine of TensorRT, too, and compare sizes.
         allow_float: Accept what the quantizer left float on purpose.
@@ -164,16 +165,16 @@ def check_bundle(
     from edgeroberta import targets
     from edgeroberta.runtime.session import ENGINES
 
-    chosen = targets.load(target)
+    chosen, folder = targets.load(target), bundles.find(bundle)
     if any(name in ENGINES and ENGINES[name].module == "tensorrt" for name in chosen.engines):
-        return _check_tensorrt(Path(bundle), chosen, compare_fp32, allow_float, progress)
+        return _check_tensorrt(folder, chosen, compare_fp32, allow_float, progress)
     if compare_fp32:
         raise UsageError(
             f"compares engines of TensorRT, and {target!r} runs none",
             where="--compare-fp32",
             hint="choose another target with -t, or leave it out",
         )
-    return _check_cpu(Path(bundle), chosen, allow_float)
+    return _check_cpu(folder, chosen, allow_float)
 
 
 def _check_tensorrt(

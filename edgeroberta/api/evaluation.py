@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgeroberta.api import bundles
 from edgeroberta.api import data as rows
 from edgeroberta.api.arguments import seed as checked_seed
 from edgeroberta.api.data import Data
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 def load(
     bundle: str | os.PathLike[str],
     *,
+    revision: str | None = None,
     engine: str | Sequence[str] | None = None,
     tier: str | None = None,
     threads: int | None = None,
@@ -40,7 +42,8 @@ def load(
     """Open a bundle, ready to answer texts: ``load("out/")("great film").label``.
 
     Args:
-        bundle: The bundle's folder.
+        bundle: The bundle's folder, or its name on the Hub: ``owner/name``, ``owner/name@revision``.
+        revision: On the Hub: branch, tag or commit, if not named with the bundle; else the main branch.
         engine: Engine to run on, or one for each tier of a cascade, as a list or with commas; else what is
             best on this device, as far as that is known.
         tier: Name of the tier of a cascade that is to answer alone; else all of them.
@@ -66,16 +69,16 @@ def load(
         :class:`Similarity`), with a list a list of them.
 
     Raises:
-        BundleError: The bundle is damaged, missing, foreign or of a newer version.
+        BundleError: The bundle is damaged, missing, foreign or of a newer version, or not whole on the Hub.
         EngineError: The engine refuses the graph, or gives other answers than it should.
-        UnavailableError: The engine is not installed.
+        UnavailableError: The engine is not installed; or neither Hub nor copy can be reached.
         UsageError: The bundle was not built for the engine, a number is not a whole one from 1 on, or there
             is no such tier, aggregation or way with long texts.
     """
     from edgeroberta.runtime import Runtime
 
     return Runtime.open(
-        Path(bundle),
+        bundles.find(bundle, revision=revision),
         engine=engine,
         tier=tier,
         threads=threads,
@@ -156,7 +159,7 @@ def evaluate(
     """Measure a bundle against the baseline's answers, and ask its gate.
 
     Args:
-        bundle: The bundle's folder; it is not changed.
+        bundle: The bundle's folder, or its name on the Hub; it is not changed.
         data: Rows to measure on; those the bundle was made with if not given.
         text: Column of the text, as for :func:`compress`.
         text_pair: Column of the second text.
@@ -198,7 +201,7 @@ def evaluate(
     from edgeroberta.storage.artifact import check_place
 
     request = VerifyRequest(
-        bundle=Path(bundle),
+        bundle=bundles.find(bundle),
         data=rows.spec(
             data, text=text, text_pair=text_pair, label=label, label_format=label_format, eval_data=eval_data
         ),

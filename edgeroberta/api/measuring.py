@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgeroberta.api import bundles
 from edgeroberta.api.data import Data, several, spec
 from edgeroberta.api.results import Result, refusals, reporting
 from edgeroberta.errors import EdgeRobertaError, UsageError
@@ -84,7 +85,7 @@ def bench(
     """Measure size, accuracy, speed and memory; the table is kept in the bundle's ``reports/`` as well.
 
     Args:
-        bundle: The bundle's folder.
+        bundle: The bundle's folder, or its name on the Hub.
         data: Rows to measure on; those the bundle was made with if not given.
         text: Column of the text, as for :func:`compress`.
         text_pair: Column of the second text.
@@ -120,7 +121,7 @@ def bench(
     from edgeroberta.benchmark.run import BenchRequest
 
     request = BenchRequest(
-        bundle=Path(bundle),
+        bundle=bundles.find(bundle),
         data=spec(
             data, text=text, text_pair=text_pair, label=label, label_format=label_format, eval_data=eval_data
         ),

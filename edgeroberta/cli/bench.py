@@ -9,7 +9,17 @@ import typer
 
 from edgeroberta import api
 from edgeroberta.cli import console
-from edgeroberta.cli.options import AllowPickle, Debug, GateMetric, Label, LabelFormat, Text, TextPair, names
+from edgeroberta.cli.options import (
+    AllowPickle,
+    Bundle,
+    Debug,
+    GateMetric,
+    Label,
+    LabelFormat,
+    Text,
+    TextPair,
+    names,
+)
 
 Data = Annotated[
     str | None, typer.Option(help="Rows to measure on; those the bundle was made with if not given.")
@@ -55,7 +65,7 @@ NoKeep = Annotated[
 
 
 def bench(
-    bundle: Annotated[Path, typer.Argument(help="Bundle folder.")],
+    bundle: Bundle,
     data: Data = None,
     eval_data: EvalData = None,
     text: Text = None,

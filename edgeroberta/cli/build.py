@@ -9,11 +9,11 @@ import typer
 
 from edgeroberta import api
 from edgeroberta.cli import console
-from edgeroberta.cli.options import Debug, Label, LabelFormat, Text, TextPair, names
+from edgeroberta.cli.options import Bundle, Debug, Label, LabelFormat, Text, TextPair, names
 
 
 def build(
-    bundle: Annotated[Path, typer.Argument(help="Bundle folder.")],
+    bundle: Bundle,
     target: Annotated[
         str | None, typer.Option("-t", "--target", help="Device class, for its cap on memory.")
     ] = None,

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from edgeroberta import api
 from edgeroberta.cli import console
-from edgeroberta.cli.options import Debug
+from edgeroberta.cli.options import Bundle, Debug
 
 
 def check(
-    bundle: Annotated[Path, typer.Argument(help="Bundle folder.")],
+    bundle: Bundle,
     target: Annotated[str, typer.Option("-t", "--target", help="What it is to be ready for.")] = "jetson",
     compare_fp32: Annotated[
         bool, typer.Option("--compare-fp32", help="Build the float32 engine, too, and compare sizes.")

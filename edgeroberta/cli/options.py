@@ -7,6 +7,13 @@ from typing import Annotated
 
 import typer
 
+Bundle = Annotated[
+    str,
+    typer.Argument(
+        metavar="BUNDLE",
+        help="Folder of the bundle, or its name on the Hub: owner/name, owner/name@revision.",
+    ),
+]
 Text = Annotated[
     str | None,
     typer.Option(help="Column of the text, of words or of the question; '#6' is the sixth column."),

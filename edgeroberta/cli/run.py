@@ -14,6 +14,7 @@ from edgeroberta import api
 from edgeroberta.cli import console
 from edgeroberta.cli.options import (
     Aggregation,
+    Bundle,
     Debug,
     EngineCache,
     LongText,
@@ -43,7 +44,7 @@ _NUMBERS = 4
 
 
 def run(
-    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Folder of the bundle.")],
+    bundle: Bundle,
     texts: Annotated[list[str] | None, typer.Argument(metavar="TEXT", help="Texts to answer.")] = None,
     pair: Annotated[
         bool,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,6 +12,7 @@ from edgeroberta import api
 from edgeroberta.cli import console
 from edgeroberta.cli.options import (
     Aggregation,
+    Bundle,
     Debug,
     EngineCache,
     LongText,
@@ -24,7 +24,7 @@ from edgeroberta.cli.options import (
 
 
 def serve(
-    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Folder of the bundle.")],
+    bundle: Bundle,
     host: Annotated[
         str,
         typer.Option(help="Address to listen on; 0.0.0.0 lets other machines ask."),

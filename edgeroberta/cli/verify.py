@@ -10,6 +10,7 @@ import typer
 from edgeroberta import api
 from edgeroberta.cli import console
 from edgeroberta.cli.options import (
+    Bundle,
     Debug,
     GateMetric,
     KeepExamples,
@@ -24,7 +25,7 @@ from edgeroberta.cli.options import (
 
 
 def verify(
-    bundle: Annotated[Path, typer.Argument(help="Bundle folder.")],
+    bundle: Bundle,
     data: Annotated[
         str | None, typer.Option(help="Rows to measure on; those the bundle was made with if not given.")
     ] = None,

@@ -210,7 +210,7 @@ def check_file(manifest: Manifest, name: str) -> None:
     """Check one of the files that the manifest lists. Raises BundleError: it is not what it was."""
     file, entry = manifest.folder / name, manifest.files[manifest.links.get(name, name)]
     try:
-        inside = file.resolve().is_relative_to(manifest.folder.resolve())
+        inside = _is_inside(file, manifest.folder)
     except (OSError, RuntimeError) as error:  # RuntimeError before Python 3.13
         raise damaged(file, "a link that leads to itself") from error
     # Also catches symbolic links that lead out; those that stay inside are harmless.
@@ -226,6 +226,17 @@ def check_file(manifest: Manifest, name: str) -> None:
         raise damaged(file, f"{file.stat().st_size} bytes instead of {entry.bytes}")
     if digest_file(file) != entry.sha256:
         raise damaged(file, "its sha256 does not match the manifest")
+
+
+def _is_inside(file: Path, folder: Path) -> bool:
+    """Tell whether a file is in a folder, or in the cache of the Hub's client that the folder is part of.
+
+    There a bundle is ``models--owner--name/snapshots/COMMIT``, whose files are links to blobs beside it.
+    """
+    file, folder = file.resolve(), folder.resolve()
+    repository = folder.parent.parent
+    cached = folder.parent.name == "snapshots" and repository.name.startswith("models--")
+    return file.is_relative_to(repository.parent if cached else folder)
 
 
 def _same_file(file: Path, other: Path) -> bool:

@@ -1,0 +1,140 @@
+"""From the Hub into its client's cache: every file of the manifest, each with the hash that it has there.
+
+A revision is asked for once and followed by its commit, so what is published meanwhile cannot mix in. The
+client's cache learns which commit a branch is at only when that commit is here as a whole: without a network,
+the branch is what was last whole.
+"""
+
+from __future__ import annotations
+
+import glob
+import logging
+from pathlib import Path
+from typing import Any
+
+from edgeroberta.errors import BundleError, UnavailableError
+from edgeroberta.hub import client
+from edgeroberta.hub.ids import HubId
+from edgeroberta.runtime import manifest
+from edgeroberta.runtime.manifest import MANIFEST_FILE, Manifest
+
+logger = logging.getLogger(__name__)
+
+_PUBLISH_AGAIN = "it was not published as a whole: edgeroberta push BUNDLE owner/name, where it was made"
+_MAIN = "main"
+
+
+def pull(wanted: HubId) -> Path:
+    """Return the folder of a bundle in the client's cache, fetched if it is not there, and checked.
+
+    Raises:
+        UnavailableError: The package or the Hub is missing, and there is no copy here; or no right to read.
+        UsageError: There is no such repository or revision.
+        BundleError: It is no bundle, or not a whole one.
+    """
+    hub = client.package(wanted)
+    try:
+        info = client.ask(wanted, lambda: hub.HfApi().model_info(wanted.repository, revision=wanted.revision))
+    except UnavailableError as error:
+        if error.code != "hub.unreachable":
+            raise
+        return _kept(hub, wanted, error)
+    fetched = HubId(wanted.repository, str(info.sha))
+    folder = Path(_file(hub, fetched, MANIFEST_FILE)).parent
+    found = _read(folder, wanted)
+    _fetch(hub, fetched, found)
+    _check(hub, wanted, fetched, found)
+    _remember(hub, wanted, fetched)
+    return folder
+
+
+def _kept(hub: Any, wanted: HubId, unreachable: UnavailableError) -> Path:
+    """Return what was fetched before, without the network. Raises what kept the Hub from answering."""
+    try:
+        file = hub.hf_hub_download(
+            wanted.repository, MANIFEST_FILE, revision=wanted.revision, local_files_only=True
+        )
+    except (OSError, ValueError):
+        raise unreachable from None
+    found = _read(Path(file).parent, wanted)
+    try:
+        manifest.check_files(found)
+    except BundleError as error:
+        raise BundleError(
+            f"the copy in the cache is not whole, and the Hub cannot be reached ({error.what})",
+            where=f"{wanted}: {error.where}",
+            hint="run the same command again once there is a network",
+            code="hub.incomplete",
+        ) from error
+    logger.warning("%s: the Hub cannot be reached; this is the copy of %s", wanted, found.folder.name[:12])
+    return found.folder
+
+
+def _file(hub: Any, fetched: HubId, name: str, *, force: bool = False) -> str:
+    """Fetch one file into the cache and return its path there."""
+    try:
+        path: str = client.ask(
+            fetched,
+            lambda: hub.hf_hub_download(
+                fetched.repository, name, revision=fetched.revision, force_download=force
+            ),
+        )
+    except BundleError as error:
+        if name != MANIFEST_FILE:
+            raise BundleError(
+                error.what, where=f"{fetched}: {name}", hint=_PUBLISH_AGAIN, code=error.code
+            ) from error
+        raise BundleError(
+            f"not a bundle: there is no {MANIFEST_FILE} in this repository",
+            where=str(fetched),
+            hint="to make a bundle of a model: edgeroberta compress "
+            f"{fetched.repository} --data DATA -o out/",
+            code="hub.no-bundle",
+        ) from error
+    return path
+
+
+def _read(folder: Path, wanted: HubId) -> Manifest:
+    """Read the manifest; what is wrong is told of the Hub's file, not of the cache's."""
+    try:
+        return manifest.read(folder)
+    except BundleError as error:
+        raise BundleError(error.what, where=f"{wanted}: {MANIFEST_FILE}", hint=error.hint) from error
+
+
+def _fetch(hub: Any, fetched: HubId, found: Manifest) -> None:
+    """Fetch what the manifest lists; what the repository lacks is seen when files are checked."""
+    names = [glob.escape(name) for name in (*found.files, *found.links)]
+    client.ask(
+        fetched,
+        lambda: hub.snapshot_download(fetched.repository, revision=fetched.revision, allow_patterns=names),
+    )
+
+
+def _check(hub: Any, wanted: HubId, fetched: HubId, found: Manifest) -> None:
+    """Check every file; one that is wrong is fetched once more, since the cache may be what is damaged."""
+    again = []
+    for name in (*found.files, *found.links):
+        try:
+            manifest.check_file(found, name)
+        except BundleError:
+            again.append(name)
+            _file(hub, fetched, name, force=True)
+    try:
+        for name in (*found.files, *found.links) if again else ():
+            manifest.check_file(found, name)
+    except BundleError as error:
+        raise BundleError(
+            f"not whole on the Hub: {error.what}", where=f"{wanted}: {name}", hint=_PUBLISH_AGAIN,
+            code="hub.incomplete",
+        ) from error  # fmt: skip
+
+
+def _remember(hub: Any, wanted: HubId, fetched: HubId) -> None:
+    """Let the cache know which commit the revision is at, now that it is here."""
+    if wanted.revision == fetched.revision:
+        return
+    try:
+        hub.hf_hub_download(fetched.repository, MANIFEST_FILE, revision=wanted.revision or _MAIN)
+    except Exception as error:  # it is only for the next time without a network
+        logger.info("%s: not noted for use without a network (%s)", wanted, error)
