@@ -138,7 +138,8 @@ class PlainProgress(Progress):
 
     def _begin(self, meter: Meter) -> None:
         total = f"{meter.total:,} {meter.unit}" if meter.total else meter.unit
-        self.line(f"{meter.label}: {total}")
+        before = f", {meter.done:,} of them done by an earlier run" if meter.done else ""
+        self.line(f"{meter.label}: {total}{before}")
 
     def _step(self, meter: Meter) -> None:
         complete = meter.total and meter.done >= meter.total  # the last line says so

@@ -70,6 +70,13 @@ def test_plain_progress_writes_a_line_at_the_start_every_ten_seconds_and_at_the_
     ]
 
 
+def test_plain_progress_says_what_an_earlier_run_has_done(clock):
+    stream = io.StringIO()
+    with PlainProgress(stream).bar("distill", 4000, "steps", done=1200):
+        pass
+    assert stream.getvalue().splitlines()[0] == "distill: 4,000 steps, 1,200 of them done by an earlier run"
+
+
 def test_plain_progress_says_when_work_was_stopped(clock):
     stream = io.StringIO()
 

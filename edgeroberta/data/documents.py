@@ -81,6 +81,7 @@ class DocumentStream:
     form: DocumentForm = DocumentForm.AUTO
     digest: str = ""
     documents: int = 0  # how many there are, as ``auto`` reads them
+    characters: int = 0  # in all of them; with a limit in as many of the mean length
 
     def chunks(self) -> Iterator[Sequence[str]]:
         """Read the documents in order, some MB at a time."""
@@ -161,13 +162,14 @@ def _keys(rows: Rows) -> Iterator[str]:
 
 def _checked(documents: DocumentStream) -> DocumentStream:
     """Read all documents, digest and count them, and say what is left out."""
-    left = kept = 0
+    left = kept = characters = 0
     digest = hashlib.sha256()
     for part in documents._read(documents.form):
         chosen = documents.kept(part)
         left += len(part) - len(chosen)
         chosen = text_lines.pieces(chosen)
         kept += len(chosen)
+        characters += sum(map(len, chosen))
         Rows.update(digest, chosen)
     if left and not kept:
         raise DataError(
@@ -180,10 +182,13 @@ def _checked(documents: DocumentStream) -> DocumentStream:
         raise DataError("no text in it, only blank rows", where=documents.source, hint=hint)
     if left:
         logger.warning("%s: %d documents left out, which models are judged by", documents.source, left)
-    found = replace(documents, digest=digest.hexdigest(), documents=kept)
+    found = replace(documents, digest=digest.hexdigest(), documents=kept, characters=characters)
     if documents.limit is None or documents.limit >= kept:
         return replace(found, limit=None)
-    return replace(found, digest=_digest(found.chunks()), documents=documents.limit)
+    drawn = documents.limit
+    return replace(
+        found, digest=_digest(found.chunks()), documents=drawn, characters=characters * drawn // kept
+    )
 
 
 def _digest(parts: Iterator[Sequence[str]]) -> str:

@@ -95,6 +95,8 @@ class BaselineAnswers(_Stored, Shown):
                 lines.append("not steady: the times still moved when the warm-up was given up")
         if (many := self.offline) is not None:
             lines.append(f"{many.texts_per_second:,.0f} texts/s when all are there, {many.batch} per call")
+        if self.changed is not None:
+            lines.append(f"also asked: {self.changed}")
         if self.energy_mj is not None:
             how = "counted by its driver" if self.energy_counted else "from a few samples of its power"
             lines.append(f"{self.energy_mj:.1f} mJ per text (the GPU's board, idle power included; {how})")

@@ -48,6 +48,13 @@ class ChangedAnswers:
             start += count
         return None
 
+    def __str__(self) -> str:
+        told = (
+            f"{count:,} texts with {'swapped terms' if swapped else 'perturbations'} ({name})"
+            for (swapped, name), count in self.counts.items()
+        )
+        return ", ".join(told)
+
     def lacks(self, wanted: ChangeOptions) -> tuple[str, ...]:
         """Name what is wanted and was not asked."""
         lists = {each.name: each for each in self.options.swaps}

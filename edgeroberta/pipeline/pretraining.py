@@ -10,7 +10,14 @@ from typing import Any
 from edgeroberta import demo, distributed, pipeline, recipe, targets
 from edgeroberta.data import DataSpec, Rows, Splits, documents
 from edgeroberta.errors import UsageError
-from edgeroberta.pipeline import checkpoint_files, delivery, places, preflight, text_inputs
+from edgeroberta.pipeline import (
+    checkpoint_files,
+    delivery,
+    places,
+    preflight,
+    pretraining_preview,
+    text_inputs,
+)
 from edgeroberta.pipeline.delivery import PRETRAINING
 from edgeroberta.pipeline.execution import StageRun
 from edgeroberta.pipeline.job import PipelineJob
@@ -81,7 +88,10 @@ def preview(request: PretrainingRequest) -> PretrainingPreview:
     job = _job(request, chosen)
     told = (*job.notes, *_checked(chosen, job, partly=True))
     there = pipeline.plan(chosen.stages, job, recipe_text=chosen.text)
-    return PretrainingPreview(chosen, job, tuple(each is not None for each in there), told=told)
+    done = tuple(each is not None for each in there)
+    makes_tokens = any(step.stage.name == "tokenizer" for step in chosen.stages)
+    tokens = None if makes_tokens else pretraining_preview.tokens_of(job, _sample(job))
+    return PretrainingPreview(chosen, job, done, told=told, tokens=tokens)
 
 
 def _job(request: PretrainingRequest, chosen: Recipe) -> PipelineJob:
@@ -149,6 +159,10 @@ def _checked(chosen: Recipe, job: PipelineJob, *, partly: bool) -> tuple[str, ..
     ``partly``: leave out what needs a package that is not installed, and say so.
     """
     preflight.check_stages(chosen.stages, job)
+    return (*text_inputs.told(chosen), *preflight.check_tokens(job.model, _sample(job), partly=partly))
+
+
+def _sample(job: PipelineJob) -> list[str]:
+    """Return the beginnings of the first documents."""
     assert job.corpus is not None  # it was loaded
-    texts = [text[:_CHARACTERS] for text in next(job.corpus.chunks())[:_COMPARED]]
-    return (*text_inputs.told(chosen), *preflight.check_tokens(job.model, texts, partly=partly))
+    return [text[:_CHARACTERS] for text in next(job.corpus.chunks())[:_COMPARED]]

@@ -194,6 +194,7 @@ def test_a_reference_is_asked_changed_texts(tiny_checkpoint, data, tmp_path, cap
         4,
     )
     assert run("reference", tiny_checkpoint, "--data", data, "-o", tmp_path / "ref", *words) == 0
+    assert f"also asked: {ROWS} texts with swapped terms (gender), " in capsys.readouterr().out
     found = baseline_store.load(tmp_path / "ref").changed
     assert found is not None
     assert [each.name for each in found.options.swaps] == ["gender"]

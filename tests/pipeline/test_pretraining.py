@@ -199,12 +199,30 @@ def test_a_dry_run_says_what_would_run_and_writes_nothing(install, request_of, t
     assert started(tmp_path) == []
     lines = str(told).splitlines()
     assert [line.split(":")[0] for line in lines] == ["model", "text", "output", "pretrain"]
-    assert lines[1] == f"text:   {tmp_path / 'texts.txt'}"
+    assert lines[1].startswith(f"text:   {tmp_path / 'texts.txt'}, about ")
     assert lines[-1].startswith("pretrain: would run")
     assert set(told.to_json()) >= {"model", "text", "stages", "output", "work", "recipe", "notes"}
     assert not {"rows", "task", "target"} & set(told.to_json())
     run(request_of())
     assert str(pretraining.preview(request_of())).splitlines()[-1].startswith("pretrain: reused")
+
+
+def test_a_dry_run_tells_how_many_blocks_and_steps_there_would_be(request_of, tmp_path):
+    words = ["the", "film", "was", "great", "and", "nobody", "slept"]
+    lines = (" ".join(words[(i + k) % len(words)] for k in range(5 + i % 30)) + ".\n" for i in range(400))
+    (tmp_path / "texts.txt").write_text("".join(lines))
+    asked = request_of()
+    told = pretraining.preview(asked)
+    ran = pretraining.pretrain(asked, progress=Progress()).facts["pretraining"][0]
+    (estimate,) = told.estimates()
+    assert estimate is not None
+    assert told.tokens == pytest.approx(ran["tokens"], rel=0.02)
+    assert estimate.blocks == pytest.approx(ran["blocks"], rel=0.2)
+    assert estimate.steps == pytest.approx(ran["steps"], rel=0.2, abs=1)
+    assert f"pretrain would take {estimate}" in str(told)
+    found = told.to_json()
+    assert found["stages"][0]["estimate"]["blocks"] == estimate.blocks
+    assert found["text"]["tokens"] == told.tokens
 
 
 @pytest.mark.slow
