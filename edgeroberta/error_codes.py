@@ -303,6 +303,22 @@ CODES: dict[str, Code] = {
     "checkpoint.pooling-head": Code(
         2, "A pooling is stated for a model with another task's head.", "Name the encoder without the head."
     ),
+    "checkpoint.exported": Code(
+        2,
+        "An exported graph is named where weights are needed.",
+        "Name the checkpoint that it was exported from.",
+    ),
+    "checkpoint.graph-missing": Code(
+        2,
+        "A folder that is to have a row in a table has no graph, or no tokenizer beside it.",
+        "Export it again, with its tokenizer.",
+    ),
+    "checkpoint.graph-choice": Code(2, "A folder has several graphs.", "Name the one that is meant."),
+    "checkpoint.export-mismatch": Code(
+        2,
+        "An exported graph answers something else than the bundle that it is to stand beside.",
+        "Export a model of the same task and labels.",
+    ),
     "checkpoint.not-found": Code(2, "There is no such model folder.", "Check the path or the Hub id."),
     "gate": Code(
         3,

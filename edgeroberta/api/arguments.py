@@ -57,3 +57,8 @@ def seed(value: int) -> int:
 def path(value: str | os.PathLike[str] | None) -> Path | None:
     """Return a path that was named, None where none was."""
     return None if value is None else Path(value)
+
+
+def paths(value: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> tuple[Path, ...]:
+    """Return the paths that were named, one or several."""
+    return tuple(map(Path, [value] if isinstance(value, str | os.PathLike) else value))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeroberta.api import bundles
+from edgeroberta.api.arguments import paths
 from edgeroberta.api.data import Data, several, spec
 from edgeroberta.api.results import Result, refusals, reporting
 from edgeroberta.errors import EdgeRobertaError, UsageError
@@ -71,6 +72,7 @@ def bench(
     engines: str | Sequence[str] | None = None,
     reference: str | os.PathLike[str] | None = None,
     model: str | os.PathLike[str] | None = None,
+    beside: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = (),
     allow_pickle: bool = False,
     rows: int = 1000,
     batch: int = 1,
@@ -98,7 +100,9 @@ def bench(
         engines: Engines to measure; all of the bundle's if not given. Of a cascade, ``+`` joins one for each
             tier: ``onnxruntime+openvino``.
         reference: Folder that :func:`reference` made; the bundle's own if not given.
-        model: The baseline, where it is not where it was.
+        model: The baseline, where it is not where it was; or a graph of it that another program exported.
+        beside: Graphs that Optimum or another program exported, each measured as a row of its own: folders
+            with ``config.json`` and a tokenizer, or a graph in one.
         allow_pickle: Accept ``pytorch_model.bin`` of ``model`` where safetensors are missing.
         rows: Check answers on at most this many rows.
         batch: Texts per call.
@@ -116,6 +120,7 @@ def bench(
     Raises:
         BundleError: It is not a bundle, or a damaged one.
         UnavailableError: The target is another machine.
+        CheckpointError: What is named beside the bundle has no graph, or answers something else.
         UsageError: An argument does not fit the bundle, or the reference is of another model or rows.
     """
     from edgeroberta.benchmark.run import BenchRequest
@@ -128,6 +133,7 @@ def bench(
         target=target,
         reference=None if reference is None else Path(reference),
         model=None if model is None else os.fspath(model),
+        beside=paths(beside),
         allow_pickle=allow_pickle,
         engines=None if engines is None else several(engines),
         rows=rows,

@@ -18,6 +18,8 @@ class BenchRequest:
     target: str | None = None  # name of the device class to measure on; None for this machine
     reference: Path | None = None  # folder of the baseline; None for the bundle's own, if any
     model: str | None = None  # the baseline; None for the one the bundle was made from, if it is here
+    #: graphs of other programs that get a row each: their files, or folders with one
+    beside: tuple[Path, ...] = ()
     allow_pickle: bool = False  # accept weights of ``model`` that are only there as a pickle
     engines: tuple[str, ...] | None = None  # engines to take; None for all of the bundle's
     rows: int = 1000  # rows to check answers on, at most; a seeded sample

@@ -1,7 +1,9 @@
-"""The rows that are measured here: the baseline, where it is at hand, and the bundle."""
+"""The rows that are measured here: the baseline, where it is at hand, the bundle, and graphs beside it."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,9 +24,13 @@ from edgeroberta.evaluation.baseline_store import BaselineAnswers
 from edgeroberta.evaluation.result import GateLimits
 from edgeroberta.extras import missing
 from edgeroberta.hardware import machine_facts
+from edgeroberta.measure import exported
+from edgeroberta.measure.exported import ExportedModel
 from edgeroberta.measure.protocol import Inputs, SubjectSpec
 from edgeroberta.measure.subjects import SUBJECTS, bundle_specs
+from edgeroberta.roberta import exported_graphs
 from edgeroberta.runtime.manifest import Manifest
+from edgeroberta.storage import paths
 from edgeroberta.storage.cache import cache_dir
 from edgeroberta.storage.files import GRAPH
 from edgeroberta.targets.matching import target_facts
@@ -43,6 +49,42 @@ def bundle_rows(request: BenchRequest, inputs: Inputs) -> list[RowSpec]:
     return [RowSpec(BUNDLE, spec, gate) for spec in specs]
 
 
+def exported_models(request: BenchRequest, facts: Manifest) -> list[ExportedModel]:
+    """Check the graphs of other programs that are to have rows. Raises CheckpointError: one cannot."""
+    return [exported.read(place, facts, where=f"--beside {place}") for place in request.beside]
+
+
+def exported_rows(
+    models: Sequence[ExportedModel],
+    request: BenchRequest,
+    facts: Manifest,
+    eval_data: EvaluationData,
+    notes: list[str],
+) -> list[RowSpec]:
+    """Offer graphs of other programs, each held to the bundle's gate; ``notes`` gets how they differ."""
+    gate, names = gate_of(request), Counter(model.name for model in models)
+    rows = []
+    for model in models:
+        notes.extend(exported.differences(model, facts, eval_data.inputs))
+        name = model.name if names[model.name] == 1 else str(model.graph)
+        rows.append(RowSpec(name, _exported_spec(model, request, facts, eval_data), gate))
+    return rows
+
+
+def _exported_spec(
+    model: ExportedModel, request: BenchRequest, facts: Manifest, eval_data: EvaluationData
+) -> SubjectSpec:
+    return SubjectSpec(
+        SUBJECTS["exported"],
+        str(model.graph),
+        eval_data.inputs,
+        threads=request.threads,
+        engine=model.engine,
+        overlap=facts.long_texts.overlap,
+        bundle=str(request.bundle),
+    )
+
+
 def gate_of(request: BenchRequest) -> GateLimits:
     """Return the bundle's own gate, about the metric that was asked for."""
     try:
@@ -56,6 +98,14 @@ def baseline_rows(
     request: BenchRequest, facts: Manifest, eval_data: EvaluationData, scratch: Path, notes: list[str]
 ) -> list[RowSpec]:
     """Offer the baseline in PyTorch and as a float32 graph, and on a GPU where there is one."""
+    if request.model is not None and exported_graphs.is_export(place := paths.named(request.model)):
+        named = exported.read(place, facts, where=f"--model {request.model}")
+        notes.append(
+            f"The baseline is the graph {named.name}: only its answers can tell whether it is the model that "
+            "the bundle came from."
+        )
+        notes.extend(exported.differences(named, facts, eval_data.inputs))
+        return [RowSpec(BASELINE, _exported_spec(named, request, facts, eval_data), SAME_MODEL)]
     model = _model(request, facts, eval_data.reference, notes)
     if model is None:
         return []

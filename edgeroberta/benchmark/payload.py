@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeroberta import targets
-from edgeroberta.benchmark import device_steps, evaluation_data
+from edgeroberta.benchmark import device_steps, evaluation_data, lineup
 from edgeroberta.benchmark.bench_request import BenchRequest
 from edgeroberta.data import answer_rows, mask_words, word_rows
 from edgeroberta.data.label_format import Format
@@ -20,6 +20,7 @@ from edgeroberta.evaluation import baseline_store, provenance
 from edgeroberta.remote.hostrun import Workload
 from edgeroberta.remote.shipping import Blob
 from edgeroberta.remote.step import Step
+from edgeroberta.roberta import exported_graphs
 from edgeroberta.runtime import manifest
 from edgeroberta.runtime.manifest import Manifest
 from edgeroberta.runtime.session import ENGINES
@@ -27,7 +28,7 @@ from edgeroberta.runtime.tensorrt import FORMS
 from edgeroberta.tasks import AnswerSpans, MaskedTokens, Problem, Task, WordTags
 
 #: Folders and files in the job's folder on the device.
-BUNDLE, REFERENCE, ROWS = "bundle", "reference", "rows.jsonl"
+BUNDLE, REFERENCE, BESIDE, ROWS = "bundle", "reference", "beside", "rows.jsonl"
 TEXT, PAIR, LABEL = "text", "text_pair", "label"
 #: How labels are written there; what is not here is none.
 _FORMATS = {
@@ -78,6 +79,12 @@ def gather(request: BenchRequest) -> Payload:
         folder = named or request.bundle / provenance.REFERENCE_FOLDER
         place = REFERENCE if named else f"{BUNDLE}/{provenance.REFERENCE_FOLDER}"
         files |= {f"{place}/{file.name}": file for file in baseline_store.files(folder)}
+    beside = []
+    for number, model in enumerate(lineup.exported_models(request, facts)):
+        # Below its own name, which is that of its row.
+        place = f"{BESIDE}/{number}/{model.folder.resolve().name}"
+        files |= {f"{place}/{name}": file for name, file in model.files.items()}
+        beside.append(Path(place) / model.graph.relative_to(model.folder))
     rows = evaluation_data.heldout(request, facts, stored, notes)
     blobs = {place: Blob.of(file) for place, file in files.items()}
     data = None
@@ -85,7 +92,11 @@ def gather(request: BenchRequest) -> Payload:
         blobs[ROWS] = Blob.of(rows_jsonl(rows, facts.task))
         data = spec_of(rows, facts.task)
     there = replace(
-        request, bundle=Path(BUNDLE), data=data, reference=Path(REFERENCE) if request.reference else None
+        request,
+        bundle=Path(BUNDLE),
+        data=data,
+        reference=Path(REFERENCE) if request.reference else None,
+        beside=tuple(beside),
     )
     return Payload(there, facts, blobs, tuple(notes), rows.source if rows is not None else None)
 
@@ -101,6 +112,7 @@ def work_for(payload: Payload, target: str | None) -> Workload:
         if name in facts.engines and name in able and name in ENGINES
     ]
     todo = [Step.of(BENCH, device_steps.bench, json.loads(json.dumps(asdict(request), default=str)))]
+    engines += sorted({exported_graphs.ENGINES[graph.suffix] for graph in request.beside} - {*engines})
     # TensorRT's engines belong to one device; building them first keeps that out of the cold start.
     if any(name in FORMS for name in engines):
         # As in a local bench: what lacks TensorRT is a row that says so, beside those of other engines.

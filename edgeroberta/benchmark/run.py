@@ -53,6 +53,7 @@ def benchmark(
                 where="--dtype",
                 hint=did_you_mean(dtype, DTYPES),
             )
+    models = lineup.exported_models(request, facts)
     notes: list[str] = []
     found = evaluation_data.find(request, facts, notes)
     found = replace(found, task=_judged(request, found))
@@ -70,6 +71,7 @@ def benchmark(
         rows = [
             *lineup.baseline_rows(request, facts, found, Path(scratch), notes),
             *lineup.bundle_rows(request, found.inputs),
+            *lineup.exported_rows(models, request, facts, found, notes),
         ]
         table = compare(rows, found, plan, progress=progress, start=start, look=look)
     return replace(table, notes=(*notes, *table.notes), target=target)

@@ -50,7 +50,18 @@ Reference = Annotated[
 ]
 Model = Annotated[
     str | None,
-    typer.Option("-m", "--model", help="The baseline, where it is not where it was."),
+    typer.Option(
+        "-m",
+        "--model",
+        help="The baseline, where it is not where it was; or a graph of it that another program exported.",
+    ),
+]
+Beside = Annotated[
+    list[Path] | None,
+    typer.Option(
+        help="A row for a graph that Optimum or another program exported: a folder with it, or the graph;"
+        " repeatable."
+    ),
 ]
 Host = Annotated[
     list[str] | None,
@@ -83,6 +94,7 @@ def bench(
     engines: Engines = None,
     reference: Reference = None,
     model: Model = None,
+    beside: Beside = None,
     allow_pickle: AllowPickle = False,
     host: Host = None,
     wheelhouse: Wheelhouse = None,
@@ -105,6 +117,7 @@ def bench(
         engines=names(engines),
         reference=reference,
         model=model,
+        beside=beside or (),
         allow_pickle=allow_pickle,
         rows=rows,
         batch=batch,

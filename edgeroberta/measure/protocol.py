@@ -39,7 +39,7 @@ class SubjectSpec:
     """What a worker is to open."""
 
     subject: str  # ``module:function`` that opens it; see the table in ``subjects``
-    path: str  # bundle or model folder
+    path: str  # bundle or model folder, or the graph of another program
     inputs: Inputs  # texts or pairs that requests refer to by number
     threads: int = 1  # threads for the engine
     engine: str | None = None  # engine name, where there is a choice
@@ -52,6 +52,8 @@ class SubjectSpec:
     #: inputs without masks
     targets: Sequence[Sequence[int]] | None = None
     tier: str | None = None  # the tier of a cascade that is to answer alone; None for all of them
+    #: of a graph of another program, the folder of the bundle that it answers beside; None of what is ours
+    bundle: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as a JSON object."""

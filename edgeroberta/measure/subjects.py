@@ -1,4 +1,4 @@
-"""What can be measured: a bundle on an engine, and the baseline as float32 ONNX.
+"""What can be measured: a bundle on an engine, the baseline as float32 ONNX, and graphs of other programs.
 
 Each is opened in a worker by a function named in :data:`SUBJECTS`; the baseline in PyTorch is in
 ``baseline``, apart, since importing it is heavy.
@@ -26,12 +26,14 @@ from edgeroberta.storage.files import CONFIG, TOKENIZER
 from edgeroberta.tasks import Outputs, Unit
 
 if TYPE_CHECKING:
+    from edgeroberta.measure.exported import ExportedModel
     from edgeroberta.runtime import Runtime
 
 #: What a worker opens, as ``module:function`` of a :class:`SubjectSpec`.
 SUBJECTS = {
     "bundle": "edgeroberta.measure.subjects:open_bundle",
     "onnx": "edgeroberta.measure.subjects:open_float_onnx",
+    "exported": "edgeroberta.measure.subjects:open_exported",
     "torch": "edgeroberta.measure.torch_baseline:open_baseline",
 }
 
@@ -45,10 +47,13 @@ class BaselineOnnxSubject:
         self.engine = runtime.engine
         self.version = runtime.engine_version
         self.device = runs_on(runtime.engine)
-        self.bytes = engine_bytes(folder, runtime.engine)
+        self.bytes = self._size(folder)
         self.vocab_size = vocab_size(folder)
         self._masks = runtime.task.kind.unit is Unit.MASK
         self._numbers = TokenNumbers.read(folder) if self._masks else None
+
+    def _size(self, folder: Path) -> int:
+        return engine_bytes(folder, self.engine)
 
     def answer(self, inputs: Inputs) -> object:
         """Tokenize, run, and pick the first label of each text or token."""
@@ -155,6 +160,45 @@ def open_float_onnx(spec: SubjectSpec) -> BaselineOnnxSubject:
     return BaselineOnnxSubject(
         Runtime(session, tokenizer, task, pad_token_id=model.config.pad_token_id), folder
     )
+
+
+class ExportedSubject(BaselineOnnxSubject):
+    """A graph of another program in this runtime: text in, labels out, as of a bundle."""
+
+    def __init__(self, runtime: Runtime, model: ExportedModel) -> None:
+        self._model = model
+        super().__init__(runtime, model.folder)
+
+    def _size(self, folder: Path) -> int:
+        return sum(file.stat().st_size for file in self._model.loaded)
+
+    def answer(self, inputs: Inputs) -> object:
+        """Answer one text, or a list of them, with labels and scores."""
+        return self._runtime(inputs[0] if len(inputs) == 1 else list(inputs))
+
+
+def open_exported(spec: SubjectSpec) -> ExportedSubject:
+    """Open a graph of another program, beside the bundle that the spec names."""
+    from edgeroberta.measure import exported
+    from edgeroberta.measure.exported_session import ExportedSession
+    from edgeroberta.runtime import Runtime, lengths, manifest
+    from edgeroberta.runtime.embedding_texts import reader
+
+    facts = manifest.read(Path(spec.bundle or ""))
+    model = exported.read(Path(spec.path), facts)
+    prepared = lengths.choose(facts.lengths, model.max_length)
+    session = ExportedSession(model, prepared, threads=spec.threads)
+    tokenizer = reader(model.task).open(
+        model.folder,
+        model.max_length,
+        threads=spec.threads,
+        long_text="truncate" if spec.overlap is None else "windows",
+        stride=spec.overlap,
+        pair=model.task.joins,
+        separator=model.separator_id,
+    )
+    runtime = Runtime(session, tokenizer, model.task, pad_token_id=model.pad_token_id)
+    return ExportedSubject(runtime, model)
 
 
 def runs_on(engine: str) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgeroberta.errors import CheckpointError, missing_extra
-from edgeroberta.roberta import checkpoint_validation, conversion, files, names, tensorfile
+from edgeroberta.roberta import checkpoint_validation, conversion, exported_graphs, files, names, tensorfile
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.storage import paths
 
@@ -68,6 +68,7 @@ def _is_hub_id(model: str) -> bool:
 
 def _locate(model: str, *, allow_pickle: bool, also: Sequence[str] = ()) -> Path:
     path = paths.named(model)
+    exported_graphs.refuse(path)
     if path.is_dir():
         return path
     if path.exists():

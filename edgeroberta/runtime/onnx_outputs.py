@@ -1,9 +1,10 @@
-"""Takes outputs out of an ONNX file on its way into ONNX Runtime, without the package onnx.
+"""Reads what an ONNX file takes and gives, and takes outputs out of it, without the package onnx.
 
 ONNX Runtime computes every output of a graph, whichever are asked for (1.32). One that other programs read
 and that is dear is better not in the graph. Only the list of outputs changes; ONNX Runtime itself takes out
 the nodes that nobody reads then. The file is a protobuf message (onnx.proto: ``ModelProto.graph`` is field 7,
-``GraphProto.output`` field 12, ``ValueInfoProto.name`` field 1).
+``GraphProto.initializer`` field 5, ``input`` field 11, ``output`` field 12, ``ValueInfoProto.name`` field 1,
+``TensorProto.name`` field 8).
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-_GRAPH, _OUTPUT, _NAME = 7, 12, 1
+_GRAPH, _INPUT, _OUTPUT, _NAME = 7, 11, 12, 1
+_INITIALIZER, _TENSOR_NAME = 5, 8
 #: Wire types: a number, a message or bytes with their length in front, and those of fixed length.
 _VARINT, _BYTES = 0, 2
 _FIXED = {1: 8, 5: 4}
@@ -32,6 +34,18 @@ def names(path: Path) -> list[str]:
         with path.open("rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as data:
             return [name for name, _ in _outputs(data, _graph(data))]
     except (OSError, ValueError, IndexError, KeyError, StopIteration):  # an empty file cannot be mapped
+        return []
+
+
+def inputs(path: Path) -> list[str]:
+    """List what a graph must be given; none where the file is no ONNX."""
+    try:
+        with path.open("rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            graph = _graph(data)
+            # Up to version 3 of the format, weights are among the inputs.
+            given = {name for name, _ in _named(data, graph, _INITIALIZER, _TENSOR_NAME)}
+            return [name for name, _ in _named(data, graph, _INPUT, _NAME) if name not in given]
+    except (OSError, ValueError, IndexError, KeyError, StopIteration):
         return []
 
 
@@ -54,12 +68,17 @@ def _graph(data: mmap.mmap) -> _Field:
 
 
 def _outputs(data: mmap.mmap, graph: _Field) -> list[tuple[str, _Field]]:
+    return _named(data, graph, _OUTPUT, _NAME)
+
+
+def _named(data: mmap.mmap, graph: _Field, kind: int, name: int) -> list[tuple[str, _Field]]:
+    """List the parts of a graph of one kind with their names, which the field ``name`` of each has."""
     found = []
     for field in _fields(data, graph.body, graph.stop):
-        if field.number == _OUTPUT:
+        if field.number == kind:
             inner = _fields(data, field.body, field.stop)
-            name = next((data[each.body : each.stop] for each in inner if each.number == _NAME), b"")
-            found.append((name.decode("utf-8", "replace"), field))
+            text = next((data[each.body : each.stop] for each in inner if each.number == name), b"")
+            found.append((text.decode("utf-8", "replace"), field))
     return found
 
 

@@ -29,7 +29,7 @@ def test_the_float_graph_of_a_sentence_transformers_folder_is_read_as_that_folde
     inputs = (("a great film", "a great movie"),)
     facts = SimpleNamespace(task=model.task, long_texts=SimpleNamespace(overlap=None))
     rows = lineup.baseline_rows(
-        cast("Any", SimpleNamespace(threads=1, dtypes=())),
+        cast("Any", SimpleNamespace(threads=1, dtypes=(), model=None)),
         cast("Any", facts),
         cast("Any", SimpleNamespace(reference=None, inputs=inputs)),
         tmp_path,

@@ -3,7 +3,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import exported_folders
 import fake_bundles
+import onnx
 import pytest
 
 from edgeroberta import cli
@@ -157,3 +159,57 @@ def test_where_no_engine_can_run_the_table_is_shown_and_the_exit_code_is_4(
         "error: --engines: none of the engines can run here: tensorrt\n"
         "  next: edgeroberta doctor tells what each needs\n"
     )
+
+
+def test_exported_graphs_are_rows_and_one_that_fails_is_not_the_end(bundle, tmp_path, capsys):
+    wrong = exported_folders.of_toy(bundle, tmp_path / "wrong")
+    exported_folders.permute(wrong, (1, 0))  # labels and graph
+    exported_folders.edit_config(wrong, id2label={"0": "negative", "1": "positive"}, label2id=None)
+    broken = exported_folders.of_toy(bundle, tmp_path / "broken")
+    no_node = onnx.helper.make_node("Nothing", ["input_ids"], ["logits"])
+    exported_folders.write_graph(broken / "model.onnx", node=lambda: no_node)
+    good = exported_folders.of_toy(bundle, tmp_path / "good")
+    places = [word for folder in (good, wrong / "model.onnx", broken) for word in ("--beside", folder)]
+    assert run("bench", bundle, "--rounds", 1, *places, "--json") == 0
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)["rows"]}
+    assert list(rows)[2:] == ["good/model.onnx", "wrong/model.onnx", "broken/model.onnx"]
+    assert [row["status"] for row in rows.values()] == ["stored", "ok", "ok", "wrong", "failed"]
+    ours, found = rows["bundle"], rows["good/model.onnx"]
+    assert (found["agreement"], found["metric"]) == (ours["agreement"], ours["metric"])
+    assert found["bytes"] == ours["bytes"]
+    assert min(found["latency"]["p50_ms"], found["latency"]["p90_ms"], found["peak_bytes"]) > 0
+    assert found["offline"]["texts_per_second"] > 0
+    assert "refuses the graph" in rows["broken/model.onnx"]["detail"]
+
+
+def test_an_export_that_cannot_be_compared_is_refused_before_anything_runs(bundle, tmp_path, capsys):
+    folder = exported_folders.of_toy(bundle, tmp_path / "export")
+    exported_folders.edit_config(folder, id2label={"0": "no", "1": "yes"})
+    assert run("bench", bundle, "--beside", folder) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith(f"error: --beside {folder}: its labels are 'no', 'yes', the bundle's")
+    assert len(said.err.splitlines()) == 2
+
+
+def test_an_exported_graph_may_be_the_baseline(bundle, tmp_path, capsys):
+    folder = exported_folders.of_toy(bundle, tmp_path / "export")
+    assert run("bench", bundle, "--rounds", 1, "--model", folder, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    rows = found["rows"]
+    assert [(row["name"], row["engine"].split()[0]) for row in rows[1:]] == [
+        ("baseline", "onnxruntime"),
+        ("bundle", "onnxruntime"),
+    ]
+    assert rows[1]["speed_up"] == pytest.approx(1)
+    assert rows[2]["speed_up"] > 0
+    assert any(note.startswith("The baseline is the graph export/model.onnx") for note in found["notes"])
+
+
+def test_a_baseline_that_is_another_model_is_found_by_its_answers(bundle, tmp_path, capsys):
+    folder = exported_folders.of_toy(bundle, tmp_path / "export")
+    exported_folders.permute(folder, (1, 0))
+    exported_folders.edit_config(folder, id2label={"0": "negative", "1": "positive"}, label2id=None)
+    assert run("bench", bundle, "--rounds", 1, "--model", folder, "--json") == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert [row["status"] for row in rows] == ["stored", "wrong", "ok"]

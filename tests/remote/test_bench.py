@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import exported_folders
 import fake_bundles
 import fake_cascades
 import fake_tables
@@ -315,3 +316,11 @@ def test_the_tiers_of_a_cascade_are_sent_and_measured_there(on, device, tmp_path
     assert [tier.name for tier in row.cascade.tiers] == ["tiny", "int8"]
     assert 0 < row.cascade.escalated < 1
     assert row.cascade.worst.calls == 20
+
+
+def test_an_exported_graph_goes_along_and_keeps_its_name(on, device, bundle, tmp_path):
+    folder = exported_folders.of_toy(bundle, tmp_path / "export")
+    (result,) = on(BenchRequest(bundle, rounds=1, beside=(folder / "model.onnx",)), kitchen=device)
+    assert result.error is None
+    row = result.comparison.rows[-1]
+    assert (row.name, str(row.status), row.agreement) == ("export/model.onnx", "ok", 0.99)
