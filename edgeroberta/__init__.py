@@ -44,6 +44,7 @@ __all__ = [  # noqa: F405
     "MaskPrediction",
     "Prediction",
     "PretrainingResult",
+    "PushResult",
     "RecipeError",
     "Runtime",
     "Similarity",
@@ -64,6 +65,8 @@ __all__ = [  # noqa: F405
     "pretrain",
     "preview",
     "preview_pretraining",
+    "pull",
+    "push",
     "reference",
 ]
 

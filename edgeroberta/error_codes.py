@@ -51,6 +51,27 @@ CODES: dict[str, Code] = {
     "hub.conflict": Code(
         1, "Somebody else published at the same time.", "Look what is there, then push again."
     ),
+    "hub.not-as-sent": Code(
+        1, "After a push the Hub has not what was sent; until then nobody can load it.", "Push again."
+    ),
+    "hub.public": Code(
+        2,
+        "A bundle would be pushed to a repository that everybody sees.",
+        "`--public`, if that is meant; else name another one.",
+    ),
+    "hub.occupied": Code(
+        2,
+        "A repository holds something else than a bundle.",
+        "Name another one, or another branch: `--revision`.",
+    ),
+    "hub.private": Code(
+        2,
+        "Something private is in what would be pushed: a path, or the name of a computer or of its user.",
+        "Make the bundle again without it; `--allow-name` where a name is no secret.",
+    ),
+    "hub.not-passed": Code(
+        3, "A bundle that would be pushed did not pass its gate.", "`--publish-failed`, if that is meant."
+    ),
     "hub.unreachable": Code(
         4,
         "The Hub cannot be reached, or does not answer.",

@@ -123,6 +123,8 @@ class Hub(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = 1 << 16  # an answer in one packet, for which nobody waits
+    disable_nagle_algorithm = True
     server: Hub
 
     def log_message(self, *_: Any) -> None:

@@ -8,6 +8,7 @@ function is called.
 
 from __future__ import annotations
 
+from edgeroberta.api.bundles import PushResult, pull, push
 from edgeroberta.api.compression import CompressionResult, compress, preview
 from edgeroberta.api.devices import (
     BuildResult,
@@ -67,6 +68,7 @@ __all__ = [
     "MaskPrediction",
     "Prediction",
     "PretrainingResult",
+    "PushResult",
     "RecipeError",
     "Runtime",
     "Similarity",
@@ -87,5 +89,7 @@ __all__ = [
     "pretrain",
     "preview",
     "preview_pretraining",
+    "pull",
+    "push",
     "reference",
 ]

@@ -25,6 +25,7 @@ from edgeroberta.runtime import manifest
 from edgeroberta.runtime.manifest import Manifest
 from edgeroberta.runtime.session import ENGINES
 from edgeroberta.runtime.tensorrt import FORMS
+from edgeroberta.storage.files import REFERENCE_FOLDER
 from edgeroberta.tasks import AnswerSpans, MaskedTokens, Problem, Task, WordTags
 
 #: Folders and files in the job's folder on the device.
@@ -76,8 +77,8 @@ def gather(request: BenchRequest) -> Payload:
     stored = evaluation_data.stored_reference(request)
     if stored is not None:
         named = request.reference
-        folder = named or request.bundle / provenance.REFERENCE_FOLDER
-        place = REFERENCE if named else f"{BUNDLE}/{provenance.REFERENCE_FOLDER}"
+        folder = named or request.bundle / REFERENCE_FOLDER
+        place = REFERENCE if named else f"{BUNDLE}/{REFERENCE_FOLDER}"
         files |= {f"{place}/{file.name}": file for file in baseline_store.files(folder)}
     beside = []
     for number, model in enumerate(lineup.exported_models(request, facts)):

@@ -31,6 +31,8 @@ COMMANDS = {
     "latency": "edgeroberta.latency_table(model, data)",
     "check": "edgeroberta.check_bundle(bundle)",
     "reference": "edgeroberta.reference(model, data, output=…)",
+    "push": "edgeroberta.push(bundle, repository)",
+    "pull": "edgeroberta.pull(repository, output)",
     "doctor": "edgeroberta.doctor()",
     "recipes": "edgeroberta.list_recipes()",
     "targets": "edgeroberta.list_targets()",

@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgeroberta.evaluation import perturbations, provenance, term_lists
+from edgeroberta.evaluation import perturbations, term_lists
 from edgeroberta.evaluation.baseline_store import BaselineAnswers
 from edgeroberta.evaluation.changed_answers import ChangedAnswers, ask, missing
 from edgeroberta.evaluation.changed_rows import ChangeOptions, change
 from edgeroberta.evaluation.result import GateLimits
+from edgeroberta.storage.files import REFERENCE_FOLDER
 
 if TYPE_CHECKING:
     from edgeroberta.data import Rows
@@ -68,7 +69,7 @@ def wanted(
     These are what the user names; else what the gate was about when the bundle was made; else all that the
     reference has. Raises UsageError: it does not have them.
     """
-    stored, made = reference.changed, ChangedAnswers.load(bundle / provenance.REFERENCE_FOLDER)
+    stored, made = reference.changed, ChangedAnswers.load(bundle / REFERENCE_FOLDER)
     had = ChangeOptions() if stored is None else stored.options
     if made is not None and gate.swaps is not None:
         had = replace(had, swaps=made.options.swaps)

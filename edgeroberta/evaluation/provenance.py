@@ -21,13 +21,12 @@ from edgeroberta.runtime.manifest import MANIFEST_FILE, Manifest
 from edgeroberta.storage import jsontext, paths
 from edgeroberta.storage.artifact import write_json
 from edgeroberta.storage.cache import cache_dir
-from edgeroberta.storage.files import REPORT, REPORTS, TOKENIZER
+from edgeroberta.storage.files import REFERENCE_FOLDER, REPORT, REPORTS, TOKENIZER
 from edgeroberta.tasks import Problem
 
 logger = logging.getLogger(__name__)
 
 REPORT_FILE = REPORTS + REPORT
-REFERENCE_FOLDER = "reports/reference"
 
 
 def stored_gate(bundle: Path) -> GateLimits:

@@ -41,7 +41,11 @@ def pull(wanted: HubId) -> Path:
         return _kept(hub, wanted, error)
     fetched = HubId(wanted.repository, str(info.sha))
     folder = Path(_file(hub, fetched, MANIFEST_FILE)).parent
-    found = _read(folder, wanted)
+    try:
+        found = _read(folder, wanted)
+    except BundleError:  # which the cache may be to blame for
+        _again(hub, fetched, folder, MANIFEST_FILE)
+        found = _read(folder, wanted)
     _fetch(hub, fetched, found)
     _check(hub, wanted, fetched, found)
     _remember(hub, wanted, fetched)
@@ -94,6 +98,12 @@ def _file(hub: Any, fetched: HubId, name: str, *, force: bool = False) -> str:
     return path
 
 
+def _again(hub: Any, fetched: HubId, folder: Path, name: str) -> None:
+    """Fetch a file that is not what it should be; the cache may have it under a wrong hash."""
+    (folder / name).unlink(missing_ok=True)
+    _file(hub, fetched, name, force=True)
+
+
 def _read(folder: Path, wanted: HubId) -> Manifest:
     """Read the manifest; what is wrong is told of the Hub's file, not of the cache's."""
     try:
@@ -103,12 +113,16 @@ def _read(folder: Path, wanted: HubId) -> Manifest:
 
 
 def _fetch(hub: Any, fetched: HubId, found: Manifest) -> None:
-    """Fetch what the manifest lists; what the repository lacks is seen when files are checked."""
-    names = [glob.escape(name) for name in (*found.files, *found.links)]
-    client.ask(
-        fetched,
-        lambda: hub.snapshot_download(fetched.repository, revision=fetched.revision, allow_patterns=names),
-    )
+    """Fetch what is not here yet; what the repository lacks is seen when files are checked."""
+    names = [name for name in (*found.files, *found.links) if not (found.folder / name).is_file()]
+    if names:
+        patterns = [glob.escape(name) for name in names]
+        client.ask(
+            fetched,
+            lambda: hub.snapshot_download(
+                fetched.repository, revision=fetched.revision, allow_patterns=patterns
+            ),
+        )
 
 
 def _check(hub: Any, wanted: HubId, fetched: HubId, found: Manifest) -> None:
@@ -119,7 +133,7 @@ def _check(hub: Any, wanted: HubId, fetched: HubId, found: Manifest) -> None:
             manifest.check_file(found, name)
         except BundleError:
             again.append(name)
-            _file(hub, fetched, name, force=True)
+            _again(hub, fetched, found.folder, name)
     try:
         for name in (*found.files, *found.links) if again else ():
             manifest.check_file(found, name)

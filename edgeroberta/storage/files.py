@@ -10,6 +10,10 @@ RECIPE = "recipe.yaml"
 #: Of what the stage ``verify`` makes, and where a bundle has it.
 REPORT = "report.json"
 REPORTS = "reports/"
+#: Where a bundle has what the baseline answered to the rows that it was measured on.
+REFERENCE_FOLDER = "reports/reference"
+#: What a card calls the folder that it lies in.
+CARD_FOLDER = "path/to/this/folder"
 
 CONFIG = "config.json"
 TOKENIZER = "tokenizer.json"

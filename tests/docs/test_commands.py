@@ -26,6 +26,8 @@ CALLS = {
     "latency": ("edgeroberta.latency_table(",),
     "check": ("edgeroberta.check_bundle(",),
     "reference": ("edgeroberta.reference(",),
+    "push": ("edgeroberta.push(",),
+    "pull": ("edgeroberta.pull(",),
     "doctor": ("edgeroberta.doctor(",),
     "recipes": ("edgeroberta.list_recipes(",),
     "targets": ("edgeroberta.list_targets(",),
