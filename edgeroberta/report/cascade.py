@@ -48,7 +48,7 @@ def sections(found: Found | None) -> Iterator[Section]:
                 "the tiers' mean times add up to.",
             ),
             _front(choice),
-            cascade_plots.front(choice),
+            tuple(cascade_plots.front(choice)),
         )
     yield Section(
         "How sure the tiers are",
@@ -57,7 +57,7 @@ def sections(found: Found | None) -> Iterator[Section]:
             "where its last lines agree and its first ones do not.",
         ),
         _reliability(choice),
-        cascade_plots.reliability(choice),
+        tuple(cascade_plots.reliability(choice)),
     )
 
 

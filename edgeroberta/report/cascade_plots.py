@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from edgeroberta.report.axes import LinearAxis
+from edgeroberta.report.figure import Figure
 from edgeroberta.report.plots import (
     BOTTOM,
-    COLOURS,
-    GREY,
     HEIGHT,
     LEFT,
     RIGHT,
+    SERIES,
     TOP,
     WIDTH,
     Plot,
     line,
+    shortened,
     svg,
     text,
 )
@@ -27,17 +28,17 @@ Found = Mapping[str, Any]
 _SHOWN = 6
 
 
-def front(choice: Found) -> str | None:
+def front(choice: Found) -> Iterator[Figure]:
     """Draw agreement against mean time: what was measured, its lower bound, and what was asked and chosen.
 
-    ``choice``: a :class:`edgeroberta.cascade.CascadeChoice` as JSON. Returns None where fewer than two points
+    ``choice``: a :class:`edgeroberta.cascade.CascadeChoice` as JSON. Nothing where fewer than two points
     are near what was asked.
     """
     # What is far below what was asked would only press the rest together.
     low = 1 - _SHOWN * (1 - choice["agreement"])
     points = [point for point in choice["front"] if point["bound"] >= low]
     if len(points) < 2:
-        return None
+        return
     times = [1000 * point["seconds"] for point in points]
     measured, bounds = ([point[name] for point in points] for name in ("agreement", "bound"))
     plot = Plot(
@@ -48,24 +49,27 @@ def front(choice: Found) -> str | None:
     chosen = (1000 * choice["seconds"], choice["measured"])
     parts = [
         *plot.axes("mean time for a text that is expected, ms", "agreement with the last tier", _share(plot)),
-        plot.curve([(plot.x.low, asked), (plot.x.high, asked)], "#c62828", dashed=True),
-        plot.curve(list(zip(times, bounds, strict=True)), COLOURS[0], dashed=True),
-        plot.curve(list(zip(times, measured, strict=True)), COLOURS[0]),
-        *plot.dots([chosen], COLOURS[1], 6),
+        plot.curve([(plot.x.low, asked), (plot.x.high, asked)], "limit dashed"),
+        plot.curve(list(zip(times, bounds, strict=True)), "s0 dashed"),
+        plot.curve(list(zip(times, measured, strict=True)), "s0"),
+        *plot.dots([chosen], "s1", 6),
         text(WIDTH - RIGHT, plot.at(0, asked)[1] - 5, f"asked for: {100 * asked:.4g} %", "end"),
     ]
-    return svg("Agreement with the last tier against the mean time for a text", parts)
+    yield Figure(
+        "Measured agreement (line) and its bound (dashed) against the mean time; the dot is what was chosen.",
+        (svg("Agreement with the last tier against the mean time for a text", parts),),
+    )
 
 
-def reliability(choice: Found) -> str | None:
+def reliability(choice: Found) -> Iterator[Figure]:
     """Draw, by how sure each tier is, how often it says what the last one does.
 
     Of a number, whose confidence is no probability, without the diagonal on which both would be equal.
-    Returns None where no tier has been asked how sure it is.
+    Nothing where no tier has been asked how sure it is.
     """
     tiers = [tier for tier in choice["tiers"] if tier["reliability"]]
     if not tiers:
-        return None
+        return
     sure = [each["confidence"] for tier in tiers for each in tier["reliability"]]
     shares = [each["agreeing"] for tier in tiers for each in tier["reliability"]]
     probable = min(sure) >= 0
@@ -77,17 +81,20 @@ def reliability(choice: Found) -> str | None:
     across = "confidence, mean of a tenth of the texts" if probable else "confidence: how far off, negative"
     parts = [
         *plot.axes(across, "share with the last tier's answer", _share(plot)),
-        *([plot.curve([(low, low), (1.0, 1.0)], GREY, dashed=True)] if probable else []),
+        *([plot.curve([(low, low), (1.0, 1.0)], "grey dashed")] if probable else []),
     ]
     for number, tier in enumerate(tiers):
-        colour = COLOURS[number % len(COLOURS)]
+        kind = SERIES[number % len(SERIES)]
         points = [(each["confidence"], each["agreeing"]) for each in tier["reliability"]]
-        parts += [plot.curve(points, colour), *plot.dots(points, colour)]
+        parts += [plot.curve(points, kind), *plot.dots(points, kind)]
         if tier["threshold"] is not None and plot.x.low <= tier["threshold"] <= plot.x.high:
             x, _ = plot.at(tier["threshold"], plot.y.low)
-            parts.append(line((x, TOP), (x, HEIGHT - BOTTOM), colour, opacity=0.6))
-        parts.append(text(LEFT + 10, HEIGHT - BOTTOM - 12 - 16 * number, tier["name"], colour=colour))
-    return svg("How often tiers have the last one's answer, by how sure they are", parts)
+            parts.append(line((x, TOP), (x, HEIGHT - BOTTOM), f"line thin {kind}"))
+        y = HEIGHT - BOTTOM - 12 - 16 * number
+        parts.append(line((LEFT + 8, y - 4), (LEFT + 32, y - 4), f"line {kind}"))
+        parts.append(text(LEFT + 38, y, shortened(tier["name"], 40)))
+    title = "How often tiers have the last one's answer, by how sure they are"
+    yield Figure(f"{title}; upright lines are thresholds.", (svg(title, parts),))
 
 
 def _share(plot: Plot) -> Callable[[float], str]:

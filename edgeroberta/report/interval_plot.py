@@ -1,42 +1,49 @@
-"""Where the drops of engines lie with their intervals, and the gate; ``report.html.j2`` draws it."""
+"""Where the drops of engines lie with their intervals, and the gate."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from edgeroberta.evaluation.result import Report
-from edgeroberta.figures import signed_points
+from edgeroberta.figures import CORRELATIONS, interval, signed_points
+from edgeroberta.report.axes import LinearAxis
+from edgeroberta.report.figure import Figure
+from edgeroberta.report.row_chart import ChartRow, row_chart
 
-_WIDTH, _LABELS, _ROW = 640, 130, 28
+
+def figures(report: Mapping[str, Any], limit: float) -> Iterator[Figure]:
+    """Draw the drop on each engine; nothing where none has one. ``limit``: what the gate allows."""
+    found = [each for each in report["engines"] if each["drop"] is not None]
+    if not found:
+        return
+    ends = [0.0, limit, *(each["drop"][end] for each in found for end in ("low", "high"))]
+    rows = [drop_row(each["engine"], each["drop"], each["judgement"]["verdict"]) for each in found]
+    metric = report["metric"]
+    yield Figure(
+        f"What {metric} lost on each engine, with its interval: left of the gate's line it is allowed, and "
+        "the whole interval must be.",
+        (
+            row_chart(
+                f"Drop of {metric} on each engine, with its interval, beside what the gate allows",
+                rows,
+                LinearAxis.over([100 * end for end in ends]),
+                across=f"drop of {metric}, {'hundredths' if metric in CORRELATIONS else 'points'}",
+                lines=gate_lines(limit),
+            ),
+        ),
+    )
 
 
-def of(report: Report) -> dict[str, Any]:
-    """Return the places of all marks, in pixels; there are no bars where no engine has a drop."""
-    drops = {result.engine: result.drop for result in report.engines if result.drop is not None}
-    limit = report.gate.allowed(report.baseline["metrics"][report.metric])
-    ends = [0.0, limit, *(end for drop in drops.values() for end in (drop.low, drop.high))]
-    margin = 0.08 * (max(ends) - min(ends)) or 0.01
-    low, high = min(ends) - margin, max(ends) + margin
+def drop_row(name: str, drop: Mapping[str, float], verdict: str | None) -> ChartRow:
+    """Make the row of a drop with its interval."""
+    told = interval(drop["mean"], drop["low"], drop["high"])
+    ends = 100 * drop["low"], 100 * drop["high"]
+    return ChartRow(name, told, str(verdict or "s0"), interval=ends, at=100 * drop["mean"])
 
-    def x(value: float) -> str:
-        return f"{_LABELS + (value - low) / (high - low) * (_WIDTH - _LABELS - 10):.1f}"
 
-    return {
-        "title": f"Drop of {report.metric} in points, with its interval",
-        "width": _WIDTH,
-        "height": _ROW * (len(drops) + 1) + 10,
-        "lines": [
-            {"x": x(0.0), "name": "0", "colour": "#8c959f"},
-            {"x": x(limit), "name": f"gate {signed_points(limit)}", "colour": "#c62828"},
-        ],
-        "bars": [
-            {
-                "name": engine,
-                "y": _ROW * number + 8,
-                "low": x(drop.low),
-                "mean": x(drop.mean),
-                "high": x(drop.high),
-            }
-            for number, (engine, drop) in enumerate(drops.items(), start=1)
-        ],
-    }
+def gate_lines(limit: float | None) -> list[tuple[float, str, str]]:
+    """Return the lines of no drop, and of the largest that is allowed."""
+    return [
+        (0.0, "", "axis"),
+        *([] if limit is None else [(100 * limit, f"gate {signed_points(limit)}", "limit")]),
+    ]

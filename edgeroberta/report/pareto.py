@@ -13,6 +13,8 @@ from typing import Any
 from edgeroberta.escaping import plain
 from edgeroberta.figures import ABSENT, CORRELATIONS, megabytes
 from edgeroberta.report.axes import LinearAxis, LogarithmicAxis, digits
+from edgeroberta.report.figure import Figure
+from edgeroberta.report.plots import svg
 from edgeroberta.report.table import Table
 
 SCHEMA_VERSION = 2
@@ -108,6 +110,46 @@ def pareto_svg(
         latency: What the latency is of, the title of the axis.
         logarithmic: Equal distances to the right are equal factors; latencies are above 0 then.
     """
+    return "\n".join(
+        [
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" '
+            f'height="{_HEIGHT}" role="img" aria-label="{escape(plain(title))}">',
+            f"<style>{_STYLE}</style>",
+            f'<rect class="paper" width="{_WIDTH}" height="{_HEIGHT}"/>',
+            _text(_LEFT, 24, title, kind="title"),
+            *_drawn(points, metric, floor, latency, logarithmic=logarithmic),
+            "</svg>\n",
+        ]
+    )
+
+
+def pareto_figure(
+    points: Sequence[ParetoPoint], *, metric: str = "accuracy", floor: float | None = None, latency: str
+) -> Figure:
+    """Draw points for a page, whose style it takes; see :func:`pareto_svg`."""
+    drawing = svg(
+        f"{metric} against {latency}",
+        _drawn(points, metric, floor, latency),
+        width=_WIDTH,
+        height=_HEIGHT,
+        kind="wide",
+    )
+    hollow = " Hollow ones are predicted, not measured." if any(each.predicted for each in points) else ""
+    caption = (
+        f"{metric} against {latency}: higher and further left is better. The broken line joins what nothing "
+        f"else beats in both.{hollow}"
+    )
+    return Figure(caption, (drawing,), table=pareto_table(points, metric=metric))
+
+
+def _drawn(
+    points: Sequence[ParetoPoint],
+    metric: str,
+    floor: float | None,
+    latency: str,
+    *,
+    logarithmic: bool = False,
+) -> list[str]:
     values = [point.metric for point in points] + ([] if floor is None else [floor])
     times = [point.latency_ms for point in points]
     plot = _Plot(
@@ -115,20 +157,13 @@ def pareto_svg(
         LinearAxis.over(values, least=0.01, below=0.5, most=1.0),
     )
     series = list(dict.fromkeys(point.series for point in points))
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" '
-        f'height="{_HEIGHT}" role="img" aria-label="{escape(plain(title))}">',
-        f"<style>{_STYLE}</style>",
-        f'<rect class="paper" width="{_WIDTH}" height="{_HEIGHT}"/>',
-        _text(_LEFT, 24, title, kind="title"),
+    return [
         *_legend(series),
         *plot.axes(latency, metric),
         *plot.floor(floor, metric),
         *plot.pareto(pareto_front(points)),
         *plot.points(points, series),
-        "</svg>",
     ]
-    return "\n".join(parts) + "\n"
 
 
 def _fastest_first(points: Sequence[ParetoPoint]) -> list[ParetoPoint]:

@@ -8,7 +8,8 @@ from typing import Any
 from edgeroberta.figures import decimals, points
 from edgeroberta.progress import duration
 from edgeroberta.report.axes import LinearAxis, LogarithmicAxis
-from edgeroberta.report.plots import COLOURS, Plot, svg
+from edgeroberta.report.figure import Figure
+from edgeroberta.report.plots import Plot, svg
 from edgeroberta.report.section import Section
 from edgeroberta.report.table import Cells, Column, Table
 from edgeroberta.storage.artifact import Lineage
@@ -81,7 +82,7 @@ def sections(found: Sequence[Found]) -> Iterator[Section]:
     for number, each in enumerate(found, start=1):
         title = "Pre-training" if len(found) == 1 else f"Pre-training {number}"
         history = each.get("history") or ()
-        yield Section(title, tuple(sentences(each)), table(each) if history else None, curve(each))
+        yield Section(title, tuple(sentences(each)), table(each) if history else None, tuple(curve(each)))
 
 
 def sentences(fact: Found) -> Iterator[str]:
@@ -143,11 +144,11 @@ def _some(history: Sequence[Found], kept: int | None) -> list[Found]:
     return [history[number] for number in sorted(chosen)]
 
 
-def curve(fact: Found) -> str | None:
-    """Draw perplexity on held-out text by the step; None where there are fewer than two evaluations."""
+def curve(fact: Found) -> Iterator[Figure]:
+    """Draw perplexity on held-out text by the step, where there are two evaluations or more."""
     found = [(float(each["step"]), float(each["perplexity"])) for each in fact.get("history") or ()]
     if len(found) < 2:
-        return None
+        return
     steps, values = [step for step, _ in found], [value for _, value in found]
     far = max(values) > _FAR * min(values)
     up = LogarithmicAxis.over(values) if far else LinearAxis.over(values)
@@ -155,11 +156,12 @@ def curve(fact: Found) -> str | None:
     kept = [point for point in found if point[0] == fact.get("best_step")]
     parts = [
         *plot.axes("step", f"perplexity on held-out text{', logarithmic' if far else ''}"),
-        plot.curve(found, COLOURS[0]),
-        *plot.dots(found, COLOURS[0], 3),
-        *plot.dots(kept, COLOURS[1], 5),
+        plot.curve(found, "s0"),
+        *plot.dots(found, "s0", 3),
+        *plot.dots(kept, "s1", 5),
     ]
-    return svg("Perplexity on held-out text, step by step", parts)
+    title = "Perplexity on held-out text, step by step"
+    yield Figure(f"{title}; the larger dot is what was kept.", (svg(title, parts),))
 
 
 def _count(fact: Found, name: str) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def render(template: str, **values: Any) -> str:
-    """Fill a template, e.g. ``report.html.j2``; raises UnavailableError where Jinja2 is not installed."""
+    """Fill a template, e.g. ``page.html.j2``; raises UnavailableError where Jinja2 is not installed."""
     return _environment(page=template.endswith(".html.j2")).get_template(template).render(values)
 
 

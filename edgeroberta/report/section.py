@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from edgeroberta.report.figure import Figure
+from edgeroberta.report.listing import Listing
 from edgeroberta.report.table import Table
 
 
@@ -14,4 +16,5 @@ class Section:
     title: str
     sentences: tuple[str, ...] = ()
     table: Table | None = None
-    figure: str | None = None  # SVG, for pages alone
+    figures: tuple[Figure, ...] = ()  # for pages alone
+    listing: Listing | None = None  # rows that are searched, for pages alone

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from html import escape
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from edgeroberta.escaping import one_line
 from edgeroberta.figures import ABSENT, interval, points, score, signed_points
 from edgeroberta.report.axes import LinearAxis
+from edgeroberta.report.figure import Figure
+from edgeroberta.report.interval_plot import drop_row, gate_lines
+from edgeroberta.report.row_chart import row_chart
 from edgeroberta.report.section import Section
 from edgeroberta.report.table import Cells, Column, Table
 
 Measured = Mapping[str, Any]
-_WIDTH, _NAMES, _ROW, _TOP = 720, 240, 22, 34
-#: Characters of a name that is drawn.
-_LONGEST = 36
-#: As :mod:`edgeroberta.report.pareto` has them, for white and for black.
-_COLOURS = {"PASS": "#0072b2", "FAIL": "#d55e00", "INCONCLUSIVE": "#8c959f", None: "#0072b2"}
 
 
 def sections(report: Measured) -> Iterator[Section]:
     """Lay out the slices, if any were asked for. ``report``: as JSON, also one of an earlier version."""
     if (found := table(report)) is not None:
-        yield Section("Slice by slice", (_said(report["gate"]),), found, _figure(report))
+        yield Section("Slice by slice", (_said(report["gate"]),), found, tuple(_figures(report)))
 
 
 def table(report: Measured) -> Table | None:
@@ -125,44 +121,20 @@ def _needed(found: Measured) -> str:
     return ABSENT if found["rows_needed"] is None else f"about {found['rows_needed']:,}"
 
 
-def _figure(report: Measured) -> str | None:
-    """Draw the drops of the first engine that has slices, with their intervals; None where none has any."""
+def _figures(report: Measured) -> Iterator[Figure]:
+    """Draw the drops of the first engine that has slices, with their intervals, where any has one."""
     rows = _rows(report)
-    found = [each for engine, each in rows if engine == rows[0][0] and each["drop"] is not None]
+    engine = rows[0][0]
+    found = [each for name, each in rows if name == engine and each["drop"] is not None]
     if not found:
-        return None
+        return
     bound = (report["gate"].get("slices") or {}).get("max_drop")
     values = [0.0, *([] if bound is None else [bound])]
     values += [each["drop"][end] for each in found for end in ("low", "high")]
-    return _drawn(found, LinearAxis.over([100 * value for value in values]), bound)
-
-
-def _drawn(found: Sequence[Measured], axis: LinearAxis, bound: float | None) -> str:
-    height = _TOP + _ROW * len(found) + 8
-
-    def x(value: float) -> float:
-        return _NAMES + axis.part(100 * value) * (_WIDTH - _NAMES - 20)
-
-    def upright(value: float, name: str, colour: str) -> str:
-        place = f"{x(value):.1f}"
-        return (
-            f'<line x1="{place}" x2="{place}" y1="20" y2="{height}" stroke="{colour}"/>'
-            f'<text x="{place}" y="14" text-anchor="middle">{name}</text>'
-        )
-
-    marks = [upright(0.0, "0", "#8c959f")]
-    if bound is not None:
-        marks.append(upright(bound, f"gate {signed_points(bound)}", "#c62828"))
-    for number, each in enumerate(found):
-        y, drop, colour = _TOP + _ROW * number + 8, each["drop"], _COLOURS[each["verdict"]]
-        name = one_line(_title(each))
-        name = escape(name if len(name) <= _LONGEST else name[: _LONGEST - 1] + "…")
-        low, mean, high = (f"{x(drop[end]):.1f}" for end in ("low", "mean", "high"))
-        marks.append(
-            f'<text x="0" y="{y + 4}">{name}</text>'
-            f'<line x1="{low}" x2="{high}" y1="{y}" y2="{y}" stroke="{colour}" stroke-width="4"/>'
-            f'<circle cx="{mean}" cy="{y}" r="5" fill="{colour}"/>'
-        )
-    title = "<title>Drop in points on each slice, with its interval</title>"
-    head = f'<svg viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" role="img">'
-    return "\n".join([head, title, *marks, "</svg>"])
+    axis = LinearAxis.over([100 * value for value in values])
+    drawn = [drop_row(_title(each), each["drop"], each["verdict"]) for each in found]
+    title = f"Drop in points on each slice, with its interval, on {engine}"
+    said = "" if bound is None else ": left of the gate's line it is allowed"
+    yield Figure(
+        f"{title}{said}.", (row_chart(title, drawn, axis, across="drop in points", lines=gate_lines(bound)),)
+    )

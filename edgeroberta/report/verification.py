@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +14,21 @@ from edgeroberta.evaluation.per_stage import PerStageMetrics
 from edgeroberta.evaluation.result import Report
 from edgeroberta.figures import points
 from edgeroberta.report import (
+    answers,
     cascade,
     engines_table,
+    flips,
     interval_plot,
     labels,
+    latency_plot,
+    linear_ops,
+    pages,
     pretraining,
-    rendering,
     robustness,
     slices,
     stage_metrics,
     swaps,
+    waterfall,
 )
 from edgeroberta.report.section import Section
 from edgeroberta.report.table import ABSENT, Table
@@ -34,8 +39,6 @@ from edgeroberta.tasks import KINDS, Problem
 #: What a report is written as.
 FILES = JSON, MARKDOWN, PAGE = REPORT, "report.md", "report.html"
 
-#: Changed answers that are shown of those that are kept.
-_SHOWN = 10
 #: F1 of words and of characters that are further apart are both told: words are not what spaces separate.
 _APART = 0.05
 
@@ -56,13 +59,34 @@ def write(report: Report, folder: Path) -> tuple[str, ...]:
 
 
 def page(report: Report) -> str:
-    """Write a report as one HTML file that needs nothing else: no scripts, no fonts, no pictures."""
-    return rendering.render(
-        "report.html.j2",
-        verdict=report.verdict,
-        sections=sections(report),
-        plot=interval_plot.of(report),
+    """Write a report as one HTML file that needs nothing else: no fonts, no pictures, no other file."""
+    return pages.page(_for_page(report), verdict=str(report.verdict))
+
+
+def _for_page(report: Report) -> Iterator[Section]:
+    """Lay a report out for a page: what was found first, then pictures, then how it was found."""
+    found = report.to_json()
+    verdict, *others = summary(report)
+    above = 1 + len(report.warnings)
+    yield replace(
+        verdict,
+        sentences=verdict.sentences[:above],
+        table=engines_table.table(found),
+        figures=tuple(interval_plot.figures(found, _allowed(report))),
     )
+    yield from answers.sections(found)
+    times = {each["engine"]: each["latency"] for each in found["engines"]}
+    if any(times.values()) and (
+        drawn := tuple(latency_plot.figures({"baseline": found["baseline"]["latency"], **times}))
+    ):
+        yield Section("How long texts take", (), None, drawn)
+    measured, *parts = others
+    yield from parts
+    yield from _history(report)
+    yield from flips.sections(found, page=True)
+    yield Section("What the gate asks", verdict.sentences[above:])
+    yield measured
+    yield from _details(report)
 
 
 def markdown(parts: Sequence[Section]) -> str:
@@ -77,17 +101,22 @@ def markdown(parts: Sequence[Section]) -> str:
 
 def sections(report: Report) -> list[Section]:
     """Lay a report out for people."""
-    return [
-        *summary(report),
-        *pretraining.sections(report.pretraining),
-        *_stages(report.per_stage),
-        *cascade.sections(report.cascade),
-        *_flips(report),
-        _invariance(report),
-        *_linear_ops(report),
-        *_lineage(report),
-        _environment(report),
-    ]
+    flipped = flips.sections(report.to_json())
+    return [*summary(report), *_history(report), *flipped, *_details(report)]
+
+
+def _history(report: Report) -> Iterator[Section]:
+    """Lay out what became of the model on the way."""
+    yield from pretraining.sections(report.pretraining)
+    yield from _stages(report.per_stage)
+    yield from cascade.sections(report.cascade)
+
+
+def _details(report: Report) -> Iterator[Section]:
+    yield _invariance(report)
+    yield from linear_ops.sections(report.linear_ops)
+    yield from _lineage(report)
+    yield _environment(report)
 
 
 def summary(report: Report) -> list[Section]:
@@ -111,7 +140,7 @@ def counted(data: Mapping[str, Any]) -> str:
 
 def _verdict(report: Report) -> Section:
     gate = report.gate
-    allowed = points(gate.allowed(report.baseline["metrics"][report.metric]))
+    allowed = points(_allowed(report))
     asked = (
         f"The gate: {_metric(report)} may fall by at most {allowed} points "
         f"({100 * gate.confidence:.4g}% interval), and at least {100 * gate.min_agreement:.4g}% of the "
@@ -122,6 +151,10 @@ def _verdict(report: Report) -> Section:
     of_parts = (labels.asked(asdict(gate)), slices.asked(asdict(gate)))
     said = (f"{report.judgement.reason}.", *warnings, *gains, asked, *of_parts)
     return Section(f"Verdict: {report.verdict}", tuple(filter(None, said)))
+
+
+def _allowed(report: Report) -> float:
+    return report.gate.allowed(report.baseline["metrics"][report.metric])
 
 
 def _metric(report: Report) -> str:
@@ -186,33 +219,8 @@ def _labels(report: Report) -> Iterator[Section]:
 def _stages(per_stage: PerStageMetrics | None) -> Iterator[Section]:
     if per_stage is not None:
         table = None if per_stage.missing is not None else stage_metrics.table(per_stage)
-        yield Section("What each stage lost", stage_metrics.notes(per_stage), table)
-
-
-def _flips(report: Report) -> Iterator[Section]:
-    if not report.flips:
-        return
-    ran = next(result for result in report.engines if result.flips is not None)
-    sentence = (
-        f"{ran.flips:,} of {report.data['rows']:,} rows on {ran.engine}; "
-        f"shown: {min(len(report.flips), _SHOWN)}, those the baseline was surest of first."
-    )
-    titles = ["row", "text", "label", "baseline", "compressed"]
-    rows = [
-        [
-            str(flip.row),
-            " / ".join(part for part in (flip.text, flip.pair) if part is not None),
-            flip.truth,
-            flip.baseline,
-            flip.compressed,
-        ]
-        for flip in report.flips[:_SHOWN]
-    ]
-    if all(flip.text is None for flip in report.flips):
-        sentence += " Their texts are not kept here; --keep-examples keeps them."
-        for cells in (titles, *rows):
-            del cells[1]
-    yield Section("Answers that changed", (sentence,), Table.of(titles, rows, words=range(1, 5)))
+        drawn = tuple(waterfall.figures(per_stage))
+        yield Section("What each stage lost", stage_metrics.notes(per_stage), table, drawn)
 
 
 def _invariance(report: Report) -> Section:
@@ -224,24 +232,6 @@ def _invariance(report: Report) -> Section:
     titles = ("engine", "texts", "asked alone and", "answers changed", "largest difference of a logit")
     sentence = "Whether a text's answer depends on what shares its batch, or on padding."
     return Section("Batch and padding", (sentence,), Table.of(titles, rows, words=(0, 2)))
-
-
-def _linear_ops(report: Report) -> Iterator[Section]:
-    if not report.linear_ops:
-        return
-    words = ("tier", "linear_op", "choice", "reason")
-    known = [
-        name
-        for name in ("tier", "linear_op", "choice", "error", "minmax_error", "reason")
-        if name in report.linear_ops[0]
-    ]
-    table = Table.of(
-        (name.replace("_", " ") for name in known),
-        ([_cell(linear_op.get(name)) for name in known] for linear_op in report.linear_ops),
-        words=[number for number, name in enumerate(known) if name in words],
-    )
-    sentence = "What the quantizer chose for each matmul, by the error it measured on the user's own text."
-    yield Section("Quantization, matmul by matmul", (sentence,), table)
 
 
 def _lineage(report: Report) -> Iterator[Section]:

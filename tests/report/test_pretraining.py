@@ -64,7 +64,7 @@ def test_the_table_has_a_star_at_the_weights_that_are_kept_and_some_of_many_line
 @pytest.mark.parametrize(("last", "logarithmic"), [(9.0, False), (2000.0, True)])
 def test_the_curve_has_every_evaluation_and_a_large_fall_is_drawn_by_factors(last, logarithmic):
     (found,) = pretraining.facts([lineage([*HISTORY, point(900, last)], best_step=420)])
-    drawn = pretraining.curve(found)
+    ((drawn,),) = (figure.drawings for figure in pretraining.curve(found))
     assert drawn.count("<circle") == 5  # and the one that is kept, larger
     assert drawn.startswith("<svg")
     assert ("logarithmic" in drawn) is logarithmic
@@ -72,10 +72,10 @@ def test_the_curve_has_every_evaluation_and_a_large_fall_is_drawn_by_factors(las
 
 def test_one_evaluation_is_no_curve_and_none_is_no_table():
     (found,) = pretraining.facts([lineage([point(0, 3.0)])])
-    assert pretraining.curve(found) is None
+    assert list(pretraining.curve(found)) == []
     (none,) = pretraining.facts([lineage([])])
     (section,) = pretraining.sections([none])
-    assert (section.table, section.figure) == (None, None)
+    assert (section.table, section.figures) == (None, ())
     assert none["after"] is None
 
 

@@ -56,11 +56,13 @@ def test_the_drawing_has_a_bar_a_slice_the_gate_and_escaped_names():
     made = report(SliceLimits(0.03))
     made["engines"][0]["slices"][0]["name"] = "<b>&" + "x" * 60
     (section,) = slices.sections(made)
-    assert section.figure.count("<circle") == 3
-    assert "gate +3.0" in section.figure
-    assert "dialect=&lt;b&gt;&amp;xx" in section.figure
-    assert "<b>" not in section.figure
-    assert section.figure.count("…") == 1
+    (drawn,) = section.figures[0].drawings
+    assert drawn.count('class="range ') == 9  # a line with its ends
+    assert drawn.count("<circle") + drawn.count('class="dot FAIL"') == 3
+    assert "gate +3.0" in drawn
+    assert "dialect=&lt;b&gt;&amp;xx" in drawn
+    assert "<b>" not in drawn
+    assert drawn.count("…") == 1
 
 
 def test_reports_without_slices_and_those_of_before_have_no_section():
@@ -68,4 +70,4 @@ def test_reports_without_slices_and_those_of_before_have_no_section():
     made = report(None)
     for each in made["engines"][0]["slices"]:
         each["drop"] = None
-    assert next(slices.sections(made)).figure is None
+    assert next(slices.sections(made)).figures == ()

@@ -4,7 +4,6 @@ import json
 import os
 import sys
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import fake_bundles
@@ -149,33 +148,15 @@ def test_changed_answers_whose_texts_are_not_kept_are_told_by_their_rows(example
     assert example.flips[0].text not in text
 
 
-def test_a_page_needs_nothing_else_and_cannot_be_broken_by_a_text(example):
-    attack = replace(example.flips[0], text='</td><script>alert(1)</script><img src="http://x/">')
-    hostile = replace(example, flips=(attack,))
-    shown = page(hostile)
-    tags: list[str] = []
-    links: list[str] = []
-
-    class Reader(HTMLParser):
-        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-            tags.append(tag)
-            links.extend(value or "" for name, value in attrs if name in ("src", "href"))
-
-    Reader().feed(shown)
-    assert not {"script", "img", "link"} & set(tags)
-    assert links == []
-    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in shown
-    assert '<h1 class="FAIL">Verdict: FAIL</h1>' in shown
-
-
 def test_a_page_draws_the_gate_where_the_intervals_are(example):
     shown = page(example)
     assert "gate +1.0" in shown
-    assert shown.count("<circle") == 1  # the engine that crashed has no interval
+    assert '<h1 class="FAIL">Verdict: FAIL</h1>' in shown
+    assert shown.count('<circle class="dot INCONCLUSIVE"') == 1  # the engine that crashed has no interval
 
 
 def test_a_report_of_engines_that_all_failed_still_has_a_page(example):
-    empty = replace(example, engines=example.engines[1:], flips=(), linear_ops=(), lineage=())
+    empty = replace(example, engines=example.engines[1:], flips=(), linear_ops=(), lineage=(), per_stage=None)
     shown = page(empty)
     assert "<svg" not in shown
     assert "FAIL (crashed)" in shown
