@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 
 __all__ = [  # noqa: F405
+    "AnnotationResult",
     "Answer",
     "BenchResult",
     "BuildResult",
@@ -52,6 +53,7 @@ __all__ = [  # noqa: F405
     "TokenPrediction",
     "UnavailableError",
     "UsageError",
+    "annotate",
     "bench",
     "build",
     "check_bundle",
@@ -68,6 +70,7 @@ __all__ = [  # noqa: F405
     "pull",
     "push",
     "reference",
+    "watch",
 ]
 
 

@@ -197,6 +197,11 @@ CODES: dict[str, Code] = {
     ),
     "usage.question-empty": Code(2, "A question is empty.", "Pass a question and a context."),
     "usage.context-empty": Code(2, "The context of a question is empty.", "Pass a question and a context."),
+    "usage.column-taken": Code(
+        2,
+        "The rows to be answered have a column of the name that one of the answers is to have.",
+        "Give the columns of answers another name: `--prefix predicted_`.",
+    ),
     "recipe": Code(2, "A recipe does not validate.", "Correct the field that the message names."),
     "recipe.embedding-width": Code(
         2,
@@ -210,6 +215,16 @@ CODES: dict[str, Code] = {
     ),
     "data": Code(2, "A data file, column or row cannot be used.", "Correct the line that the message names."),
     "data.not-found": Code(2, "There is no such data file or folder.", "Check the path."),
+    "data.row": Code(
+        2,
+        "A row that is to be answered has no text.",
+        "Correct it, or leave such rows out: `--on-error skip`, or `--on-error null`.",
+    ),
+    "data.column-ambiguous": Code(
+        2,
+        "The text of the rows may be in several columns, or the model takes one text and there are two.",
+        "Name the column: `--text`.",
+    ),
     "data.label-unknown": Code(
         2, "A row has a label that the model does not know.", "Correct the row, or the labels of the model."
     ),

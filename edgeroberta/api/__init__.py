@@ -8,6 +8,7 @@ function is called.
 
 from __future__ import annotations
 
+from edgeroberta.api.annotation import AnnotationResult, annotate, watch
 from edgeroberta.api.bundles import PushResult, pull, push
 from edgeroberta.api.compression import CompressionResult, compress, preview
 from edgeroberta.api.devices import (
@@ -48,6 +49,7 @@ from edgeroberta.runtime import (
 )
 
 __all__ = [
+    "AnnotationResult",
     "Answer",
     "BenchResult",
     "BuildResult",
@@ -76,6 +78,7 @@ __all__ = [
     "TokenPrediction",
     "UnavailableError",
     "UsageError",
+    "annotate",
     "bench",
     "build",
     "check_bundle",
@@ -92,4 +95,5 @@ __all__ = [
     "pull",
     "push",
     "reference",
+    "watch",
 ]

@@ -40,6 +40,11 @@ def out_json(value: Any) -> None:
     print(plain_json(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False)))
 
 
+def out_line(value: Any) -> None:
+    """Print a result on stdout as JSON on one line, as a stream of results is written."""
+    print(plain_json(json.dumps(value, ensure_ascii=False)))
+
+
 def say(text: str) -> None:
     """Tell people something, on stderr."""
     print(plain(text), file=sys.stderr, flush=True)

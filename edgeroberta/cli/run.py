@@ -1,17 +1,15 @@
-"""``edgeroberta run``: answer texts with a bundle."""
+"""``edgeroberta run``: answer texts, the rows of a file, or lines as they come."""
 
 from __future__ import annotations
 
-import itertools
-import re
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+import sys
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgeroberta import api
-from edgeroberta.cli import console
+from edgeroberta.cli import answer_lines, console
 from edgeroberta.cli.options import (
     Aggregation,
     Bundle,
@@ -21,36 +19,83 @@ from edgeroberta.cli.options import (
     MaxAnswerTokens,
     NoAnswer,
     Stride,
+    Text,
+    TextPair,
     TopK,
 )
-from edgeroberta.errors import DataError, EdgeRobertaError, UsageError
+from edgeroberta.errors import UsageError
 
 if TYPE_CHECKING:
-    from edgeroberta.runtime import (
-        Embedding,
-        MaskPrediction,
-        Prediction,
-        Runtime,
-        SpanPrediction,
-        TokenPrediction,
-    )
+    from edgeroberta.api.annotation import AnnotationResult
+    from edgeroberta.runtime import Runtime
     from edgeroberta.runtime.answers import Said
     from edgeroberta.runtime.encoding import Input
-
-# Answered and printed at once: a few batches, so that a long file shows its first answers soon.
-_CHUNK = 256
-_SHOWN = 60
-_NUMBERS = 4
 
 
 def run(
     bundle: Bundle,
-    texts: Annotated[list[str] | None, typer.Argument(metavar="TEXT", help="Texts to answer.")] = None,
+    texts: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="TEXT", help="Texts to answer; with --output the file whose rows are answered."
+        ),
+    ] = None,
     pair: Annotated[
         bool,
         typer.Option(
             "--pair", help="Inputs are pairs of texts: two TEXTs each; so are a question and its context."
         ),
+    ] = False,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--input",
+            metavar="FILE",
+            help="CSV, TSV, JSONL, Parquet or lines, whose answers are shown; '-' is standard input.",
+        ),
+    ] = None,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="CSV, TSV, JSONL or Parquet: the rows with their answers; '-' is standard output.",
+        ),
+    ] = None,
+    watch: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH",
+            help="Answer lines as they are appended to a file, or to a folder's; '-' is standard input.",
+        ),
+    ] = None,
+    format_: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="FORMAT",
+            help="Of what is read: csv, tsv, jsonl, parquet or txt; else as its name says.",
+        ),
+    ] = None,
+    output_format: Annotated[
+        str | None,
+        typer.Option(metavar="FORMAT", help="Of what is written; else as its name says, or as what is read."),
+    ] = None,
+    text: Text = None,
+    text_pair: TextPair = None,
+    on_error: Annotated[
+        str,
+        typer.Option(
+            metavar="WAY",
+            help="With --output, rows that cannot be answered: stop, skip (left out), null (without answer).",
+        ),
+    ] = "stop",
+    prefix: Annotated[
+        str, typer.Option(help="With --output, what the names of the answers' columns begin with.")
+    ] = "",
+    scores: Annotated[
+        bool, typer.Option("--scores", help="With --output, write the scores of all labels, too.")
     ] = False,
     engine: Annotated[
         str | None,
@@ -65,12 +110,7 @@ def run(
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads of the engine; else what the bundle's target says.")
     ] = None,
-    source: Annotated[
-        Path | None,
-        typer.Option(
-            "--input", metavar="FILE", help="File with a text per line, or .jsonl; '-' is standard input."
-        ),
-    ] = None,
+    batch: Annotated[int, typer.Option(min=1, help="Most texts in one call of the engine.")] = 32,
     aggregation: Aggregation = None,
     long_text: LongText = None,
     stride: Stride = None,
@@ -82,169 +122,120 @@ def run(
         str | None,
         typer.Option(help="Of an embedding model: name of what is put in front of texts; else its default."),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print the answers as JSON.")] = False,
+    json: Annotated[
+        bool,
+        typer.Option("--json", help="Print the answers as JSON; with --output, what became of the rows."),
+    ] = False,
     debug: Debug = False,
 ) -> None:
-    """Answer texts, from the command line or a file, with a compressed model."""
-    _require_inputs(texts or [], source, pair)
+    """Answer texts, the rows of a file, or lines as they come, with a compressed model."""
+    source = _source(texts or [], source, output, watch)
+    if source is None and watch is None:
+        _require_texts(texts or [], pair)
+    reading = {"format": format_, "text": text, "text_pair": text_pair, "prompt": prompt}
     with api.load(
-        bundle, engine=engine, tier=tier, threads=threads, aggregation=aggregation, long_text=long_text,
-        stride=stride, top_k=top_k, no_answer=no_answer, max_answer_tokens=max_answer_tokens,
-        engine_cache=engine_cache,
+        bundle, engine=engine, tier=tier, threads=threads, max_batch=batch, aggregation=aggregation,
+        long_text=long_text, stride=stride, top_k=top_k, no_answer=no_answer,
+        max_answer_tokens=max_answer_tokens, engine_cache=engine_cache,
     ) as runtime:  # fmt: skip
-        asks = runtime.task.optimum_task == "question-answering"
-        if runtime.task.pair and not pair and not asks:
-            raise UsageError(
-                "this model takes pairs of texts",
-                where=str(bundle),
-                hint=f"edgeroberta run {bundle} --pair 'one text' 'the other'",
-            )
-        if pair and not runtime.task.pair and not runtime.task.apart:
-            raise UsageError(
-                "this model takes single texts", where="--pair", hint=f"edgeroberta run {bundle} 'one text'"
-            )
-        pair = pair or runtime.task.pair
-        either = runtime.task.apart and not pair
-        given = _inputs(texts or [], source, pair, asks, either=either)
-        answers = _answers(runtime, given, prompt, source)
-        if json:
-            from edgeroberta.runtime.answers import to_json
-
-            predictions = [to_json(item, answer) for item, answer in answers]
-            about = {"engine": runtime.engine, "engine_version": runtime.engine_version}
-            console.out_json({"bundle": str(bundle), **about, "predictions": predictions})
-            return
-        for item, answer in answers:
-            console.out(_line(item, answer))
+        _require_pairs(runtime, bundle, pair=pair, texts=source is None and watch is None)
+        if watch is not None:
+            _watch(runtime, watch, json=json, pair=pair, **reading)
+        elif output is not None and source is not None:
+            found = api.annotate(
+                runtime, source, output=output, output_format=output_format, on_error=on_error,
+                prefix=prefix, scores=scores, pair=pair, progress=None, **reading,
+            )  # fmt: skip
+            _tell(found, json=json)
+        else:
+            _show(bundle, runtime, _answers(runtime, texts or [], source, pair, reading), json=json)
 
 
-def _require_inputs(texts: list[str], source: Path | None, pair: bool) -> None:
-    """Refuse texts before the bundle is opened."""
-    from edgeroberta.runtime import inputs
-
+def _source(texts: list[str], source: str | None, output: str | None, watch: str | None) -> str | None:
+    """Return the file to read, if one is; refuse what contradicts itself before the bundle is opened."""
+    if watch is not None:
+        for given, option in ((texts, "texts"), (source, "--input"), (output, "--output")):
+            if given:
+                hint = "write answers into a file with >> FILE" if option == "--output" else "leave one out"
+                raise UsageError(f"{option} and --watch together", where="--watch", hint=hint)
+        return None
+    if output is not None:
+        files = [*texts, *([] if source is None else [source])]
+        if len(files) != 1:
+            what = "no file whose rows are answered" if not files else "more than one file"
+            raise UsageError(what, where="--output", hint="edgeroberta run BUNDLE FILE --output FILE")
+        return files[0]
     if bool(texts) == (source is not None):
         what = "texts and --input together" if texts else "no text to answer"
         raise UsageError(what, hint="edgeroberta run BUNDLE 'some text', or --input FILE")
-    if pair:
-        inputs.pair_up(texts)
+    return source
 
 
-def _inputs(
-    texts: list[str], source: Path | None, pair: bool, asks: bool, *, either: bool
-) -> Iterable[Input]:
-    from edgeroberta.runtime import inputs
+def _require_texts(texts: list[str], pair: bool) -> None:
+    """Refuse texts that are no pairs before the bundle is opened."""
+    if pair and len(texts) % 2:
+        raise UsageError(f"--pair takes texts two by two, but there are {len(texts)}", where="TEXT")
 
-    if source is not None:
-        return inputs.read(source, pair=pair, fields=inputs.QUESTION if asks else None, either=either)
-    if asks and len(texts) % 2:
-        what = f"a question and its context are two texts, but there are {len(texts)}"
-        raise UsageError(what, where="TEXT", hint="edgeroberta run BUNDLE 'a question' 'its context'")
-    return inputs.pair_up(texts) if pair else texts
+
+def _require_pairs(runtime: Runtime, bundle: str, *, pair: bool, texts: bool) -> None:
+    """Refuse single texts where the model takes pairs, and the reverse."""
+    task = runtime.task
+    asks = task.optimum_task == "question-answering"
+    if texts and task.pair and not pair and not asks:
+        raise UsageError(
+            "this model takes pairs of texts",
+            where=str(bundle),
+            hint=f"edgeroberta run {bundle} --pair 'one text' 'the other'",
+        )
+    if pair and not task.pair and not task.apart:
+        raise UsageError(
+            "this model takes single texts", where="--pair", hint=f"edgeroberta run {bundle} 'one text'"
+        )
 
 
 def _answers(
-    runtime: Runtime, inputs: Iterable[Input], prompt: str | None, source: Path | None
-) -> Iterator[tuple[Input, Said]]:
-    """Answer inputs in chunks; what stands before one that is refused is answered first."""
-    remaining, before = iter(inputs), 0
-    while True:
-        chunk, refused = _chunk(remaining)
-        if not chunk and refused is None:
-            return
-        try:
-            encodings = runtime.encode(chunk, prompt=prompt)
-        except UsageError as error:
-            number = _number(error)
-            if number is None:
-                raise
-            refused = _placed(error, source, before + number)
-            chunk = chunk[:number]
-            encodings = runtime.encode(chunk, prompt=prompt)
-        found: Sequence[Said] = runtime.predictions(chunk, encodings, runtime.run(encodings))
-        yield from zip(chunk, found, strict=True)
-        if refused is not None:
-            raise refused
-        before += len(chunk)
+    runtime: Runtime, texts: list[str], source: str | None, pair: bool, reading: dict[str, str | None]
+) -> Iterable[tuple[Input, Said]]:
+    from edgeroberta.annotation import filtering, formats
+    from edgeroberta.annotation.reading import Wanted
+
+    if source is None:
+        return filtering.texts(runtime, texts, pair=pair or runtime.task.pair, prompt=reading["prompt"])
+    wanted = Wanted(formats.named(reading["format"], "--format"), reading["text"], reading["text_pair"], pair)
+    return filtering.answers(runtime, source, filtering.FilterOptions(wanted, prompt=reading["prompt"]))
 
 
-def _chunk(inputs: Iterator[Input]) -> tuple[list[Input], EdgeRobertaError | None]:
-    """Take the next inputs, and the error that ends them where one cannot be read."""
-    chunk: list[Input] = []
-    try:
-        for item in itertools.islice(inputs, _CHUNK):
-            chunk.append(item)
-    except DataError as error:
-        return chunk, error
-    return chunk, None
+def _show(bundle: str, runtime: Runtime, answers: Iterable[tuple[Input, Said]], *, json: bool) -> None:
+    if not json:
+        for item, answer in answers:
+            console.out(answer_lines.line(item, answer))
+        return
+    from edgeroberta.runtime.answers import to_json
+
+    predictions = [to_json(item, answer) for item, answer in answers]
+    about = {"engine": runtime.engine, "engine_version": runtime.engine_version}
+    console.out_json({"bundle": str(bundle), **about, "predictions": predictions})
 
 
-def _number(error: UsageError) -> int | None:
-    """Return which input of those that were passed an error is of; None where it is of none."""
-    found = re.fullmatch(r"input (\d+)", error.where or "")
-    return None if found is None else int(found[1])
+def _watch(runtime: Runtime, path: str, *, json: bool, pair: bool, **reading: str | None) -> None:
+    """Print a line for each that is appended, at once; one that has no answer ends nothing."""
+    from edgeroberta.runtime.answers import to_json
+
+    for each in api.watch(runtime, path, pair=pair, **reading):  # type: ignore[arg-type]  # by their names
+        if each.error is not None:
+            console.say(f"warning: {each.error}")
+        elif each.answer is not None and each.input is not None:
+            if json:
+                console.out_line({"where": each.where, **to_json(each.input, each.answer)})
+            else:
+                console.out(answer_lines.line(each.input, each.answer))
+            sys.stdout.flush()
 
 
-def _placed(error: UsageError, source: Path | None, number: int) -> UsageError:
-    """Name the line of the file where a runtime counted the inputs that it was given at once."""
-    where = f"input {number}" if source is None else f"{source}:{number + 1}"
-    return UsageError(error.what, where=where, hint=error.hint, code=error.code)
-
-
-def _line(item: Input, answer: Said) -> str:
-    """Lay out one answer: ``positive  0.981  great film``, ``city "Paris" 0.993  We met in Paris.``.
-
-    Of a cascade the tier that answered stands behind the text: ``positive  0.981  great film  [tiny]``.
-    """
-    from edgeroberta.runtime import Embedding, MaskPrediction, Prediction, Similarity, SpanPrediction
-
-    text = _shown(item if isinstance(item, str) else " | ".join(item))
-    if isinstance(answer, SpanPrediction):
-        said = _spans(answer)
-    elif isinstance(answer, MaskPrediction):
-        said = _masks(answer)
-    elif isinstance(answer, Similarity):
-        said = [f"{answer.similarity:.3f}"]
-    elif isinstance(answer, Embedding):
-        said = [_vector(answer)]
+def _tell(found: AnnotationResult, *, json: bool) -> None:
+    """Say what became of the rows: as JSON on stdout if that is asked for, else for people."""
+    if json:
+        console.show(found, json=True)
     else:
-        said = _labels(answer) if isinstance(answer, Prediction) else _entities(answer)
-    windows = f"({answer.windows} windows)" if answer.windows > 1 else ""
-    name: str | None = getattr(answer, "tier", None)  # embeddings have none
-    tier = "" if name is None else f"[{name}]"
-    parts = [*said, text, tier, windows, "(cut off)" if answer.truncated else ""]
-    return "  ".join(part for part in parts if part)
-
-
-def _labels(answer: Prediction) -> list[str]:
-    label = ", ".join(answer.labels) or ("none" if len(answer.scores) > 1 else "")
-    return [label, f"{answer.score:.3f}"]
-
-
-def _vector(answer: Embedding) -> str:
-    """Lay out the first numbers of an embedding; ``--json`` has all of them."""
-    first = ", ".join(f"{value:.4f}" for value in answer.embedding[:_NUMBERS])
-    return f"[{first}{', …' if len(answer.embedding) > _NUMBERS else ''}] ({len(answer.embedding)} numbers)"
-
-
-def _entities(answer: TokenPrediction) -> list[str]:
-    found = [f'{each.label} "{_shown(each.text)}" {each.score:.3f}' for each in answer.entities]
-    return [", ".join(found) or "none"]
-
-
-def _masks(answer: MaskPrediction) -> list[str]:
-    """Lay out the tokens for each mask, the best first, each with its probability."""
-    told = [[f'"{each.text}" {each.score:.3f}' for each in tokens] for tokens in answer.masks]
-    return [", ".join(tokens) for tokens in told]
-
-
-def _spans(answer: SpanPrediction) -> list[str]:
-    """Lay out the answer, and those that are told beside it."""
-    best = ["none" if answer.answer is None else f'"{_shown(answer.answer)}"', f"{answer.score:.3f}"]
-    others = answer.answers if answer.answer is None else answer.answers[1:]
-    more = ", ".join(f'"{_shown(each.text)}" {each.score:.3f}' for each in others)
-    return [*best, *([f"or {more}"] if more and len(answer.answers) > 1 else [])]
-
-
-def _shown(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+        console.say(str(found))
+    console.finish(found)

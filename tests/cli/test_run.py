@@ -50,7 +50,7 @@ def test_a_file_is_answered_line_by_line(tiny_bundle, tmp_path, capsys):
 def test_an_input_that_is_refused_is_named_by_its_line_after_the_answers_before_it(
     tiny_bundle, tmp_path, capsys, monkeypatch
 ):
-    monkeypatch.setattr("edgeroberta.cli.run._CHUNK", 2)
+    monkeypatch.setattr("edgeroberta.annotation.pacing.FIRST", 2)
     texts, objects = tmp_path / "texts.txt", tmp_path / "texts.jsonl"
     texts.write_text("great\ndull\nfine\na <pad> b\nlost\n")
     objects.write_text('"great"\n"dull"\n"fine"\n5\n')
@@ -230,10 +230,10 @@ def test_a_question_and_its_context_are_answered_in_a_line(question_bundle, caps
 
 
 def test_answers_to_questions_are_json(question_bundle, tmp_path, capsys):
-    items = [("Where?", "It was shot in Paris."), ("Who?", "By Anna.\tAnd Carol.")]
+    items = [("Where?", "It was shot in Paris."), ("Who?", "By Anna. And Carol.")]
     lines = [json.dumps({"question": q, "context": c, "id": n}) for n, (q, c) in enumerate(items)]
     (tmp_path / "x.jsonl").write_text("\n".join([*lines, json.dumps(items[0])]))
-    (tmp_path / "x.tsv").write_text("\n".join("\t".join(item) for item in items))
+    (tmp_path / "x.tsv").write_text("\n".join("\t".join(item) for item in [("question", "context"), *items]))
     found = []
     for source in ("x.jsonl", "x.tsv"):
         assert run(question_bundle, "--input", tmp_path / source, "--json") == 0
@@ -256,18 +256,20 @@ def test_answers_to_questions_are_json(question_bundle, tmp_path, capsys):
         (("a", " "), "error: input 0: the context is empty\n"),
         (("why " * 600, "b " * 9), "error: input 0: the question has"),
         (
-            ("--input", "x.tsv"),
-            "x.tsv:1: a line is question and context with a tab between them; there is no",
+            ("--input", "x.txt"),
+            "x.txt:1: a line is question and context with a tab between them; there is no",
         ),
-        (("--input", "x.jsonl"), 'or an object with the fields "question" and "context"'),
+        (("--input", "x.jsonl"), "this model takes two texts, and only the column 'question' was found"),
+        (("--input", "y.jsonl"), 'or an object with the fields "question" and "context"'),
     ],
 )
 def test_what_is_no_question_with_its_context_is_refused(
     question_bundle, tmp_path, capsys, monkeypatch, words, message
 ):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "x.tsv").write_text("no tab")
+    (tmp_path / "x.txt").write_text("no tab")
     (tmp_path / "x.jsonl").write_text('{"question": "a"}')
+    (tmp_path / "y.jsonl").write_text('["a", "b", "c"]')
     assert run(question_bundle, *words) == 2
     assert message in capsys.readouterr().err
 

@@ -19,7 +19,7 @@ CALLS = {
     "compress": ("edgeroberta.compress(", "edgeroberta.preview("),
     "pretrain": ("edgeroberta.pretrain(", "edgeroberta.preview_pretraining("),
     "build": ("edgeroberta.build(",),
-    "run": ("edgeroberta.load(",),
+    "run": ("edgeroberta.load(", "edgeroberta.annotate(", "edgeroberta.watch("),
     "serve": ("serve(",),
     "verify": ("edgeroberta.evaluate(",),
     "bench": ("edgeroberta.bench(",),

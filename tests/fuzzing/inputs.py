@@ -508,13 +508,20 @@ def _parquet(rng: Random, base: Base) -> bytes:
     return sink.getvalue()
 
 
-def lines(rng: Random, folder: Path, base: Base) -> Callable[[], object]:
-    from edgeroberta.runtime import inputs
+def answered(rng: Random, folder: Path, base: Base) -> Callable[[], object]:
+    from edgeroberta.annotation import sources
+    from edgeroberta.annotation.pacing import Pace
+    from edgeroberta.tasks import Problem, Task
 
-    file = folder / rng.choice(("in.txt", "in.jsonl", "in.tsv"))
+    file = folder / rng.choice(("in.txt", "in.jsonl", "in.tsv", "in.csv"))
     file.write_bytes(damaged(rng, "\n".join(dumps(row) for row in _rows(rng)).encode("utf-8", "replace")))
-    pair = rng.random() < 0.3
-    return lambda: list(inputs.read(file, pair=pair))
+    task = Task(Problem.SINGLE_LABEL, ("no", "yes"), pair=rng.random() < 0.3)
+
+    def read() -> object:
+        with sources.opened(str(file), task, sources.Wanted()) as found:
+            return [block.names() for block in found.blocks(Pace())]
+
+    return read
 
 
 # Bundles, and what runs store -------------------------------------------------------------------------
@@ -680,6 +687,6 @@ def body(rng: Random, folder: Path, base: Base) -> Callable[[], object]:
 #: Name of a kind to what makes one; the more often a kind is here, the more of it there is.
 KINDS: tuple[Maker, ...] = (
     recipe, recipe, recipe, bomb, override, override, hosts, config, config, config, tokenizer, tokenizer,
-    weights, weights, pack, data, data, data, data, tagged, tagged, lines, bundle, bundle, reference, stored,
-    stored, words, body, body, questions,
+    weights, weights, pack, data, data, data, data, tagged, tagged, answered, bundle, bundle, reference,
+    stored, stored, words, body, body, questions,
 )  # fmt: skip
