@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,14 @@ def wheel(tmp_path_factory) -> Path:
     )
     (made,) = folder.glob("edgeroberta-*.whl")
     return made
+
+
+def test_the_wheel_has_the_page_that_serve_shows(wheel):
+    from edgeroberta.serve import page
+
+    with zipfile.ZipFile(wheel) as archive:
+        for name, _ in page.FILES.values():
+            assert archive.read(f"edgeroberta/_page/{name}") == (page.folder() / name).read_bytes()
 
 
 def test_the_wheel_requires_numpy_and_tokenizers_alone(wheel, tmp_path):

@@ -43,6 +43,9 @@ def serve(
     max_batch: Annotated[int, typer.Option(min=1, help="Most texts in one request.")] = 32,
     max_bytes: Annotated[int, typer.Option(min=1, help="Most bytes in one request.")] = 1 << 20,
     timeout: Annotated[float, typer.Option(help="Seconds until a request is answered 504.")] = 10.0,
+    no_page: Annotated[
+        bool, typer.Option("--no-page", help="Leave out the page at / that asks for texts and shows answers.")
+    ] = False,
     drift_window: Annotated[
         int, typer.Option(min=500, help="Last texts whose shares of a cascade's tiers are compared.")
     ] = 2000,
@@ -61,7 +64,7 @@ def serve(
     ] = False,
     debug: Debug = False,
 ) -> None:
-    """Answer texts over HTTP: POST /predict, GET /health, GET /metrics."""
+    """Answer texts over HTTP: POST /predict, GET /about, /health and /metrics, and a page at /."""
     from edgeroberta import extras
     from edgeroberta import serve as server
     from edgeroberta.serve.pool import default_workers
@@ -70,7 +73,7 @@ def serve(
     # First, so that a wrong number is said before an engine is built.
     settings = server.Settings(
         host=host, port=port, workers=workers, queue=queue, max_batch=max_batch, max_bytes=max_bytes,
-        timeout=timeout, drift_window=drift_window, drift_alarms=drift_alarms,
+        timeout=timeout, page=not no_page, drift_window=drift_window, drift_alarms=drift_alarms,
     )  # fmt: skip
     with api.load(
         bundle, engine=engine, threads=threads, aggregation=aggregation, long_text=long_text, stride=stride,

@@ -1,4 +1,4 @@
-"""Answers texts over HTTP: ``POST /predict``, ``GET /health``, ``GET /metrics``.
+"""Answers texts over HTTP: ``POST /predict``, ``GET /about``, ``/health``, ``/metrics``, and a page at ``/``.
 
 ::
 

@@ -1,4 +1,4 @@
-"""What is served at which path: answers, health, metrics."""
+"""What is served at which path: answers, what answers, health, metrics, and the page."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from starlette.types import Message, Receive, Scope, Send
 from edgeroberta.errors import UsageError, did_you_mean
 from edgeroberta.runtime import Runtime, answers
 from edgeroberta.runtime.encoding import Input
-from edgeroberta.serve import body, head
+from edgeroberta.serve import body, head, page
+from edgeroberta.serve.about import about
 from edgeroberta.serve.drift import DriftMonitor
 from edgeroberta.serve.metrics import CONTENT_TYPE, Metrics
 from edgeroberta.serve.pool import FullError, Job, Pool, Result
@@ -26,7 +27,7 @@ from edgeroberta.serve.refusal import Refusal
 from edgeroberta.serve.settings import Settings
 from edgeroberta.version import __version__
 
-PREDICT, HEALTH, METRICS = PATHS = ("/predict", "/health", "/metrics")
+PREDICT, ABOUT, HEALTH, METRICS = PATHS = ("/predict", "/about", "/health", "/metrics")
 _OTHER = "other"
 # Status and code of texts that the runtime refuses, by its own code; all others are no valid texts.
 _REFUSED = {
@@ -66,6 +67,7 @@ class Service:
             "in_flight": ("Requests taken and not answered yet.", lambda: self.in_flight),
             "connections": ("Open connections.", connections),
         }
+        self._about = {**self._facts, **about(runtime, settings)}
         self._drift: DriftMonitor | None = None
         cascade = runtime.manifest.cascade if runtime.tiers and runtime.manifest is not None else None
         if cascade is not None:
@@ -75,14 +77,15 @@ class Service:
         build = {**self._facts, "python": platform.python_version()}
         self.metrics = Metrics(build, gauges, runtime.tiers)
         handlers: dict[Any, Any] = {HTTPException: _refused, ClientDisconnect: _nobody, Exception: _failed}
-        self._app = Starlette(
-            routes=[
-                Route(PREDICT, self._predict, methods=["POST"]),
-                Route(HEALTH, self._health),
-                Route(METRICS, self._metrics),
-            ],
-            exception_handlers=handlers,
-        )
+        routes = [
+            Route(PREDICT, self._predict, methods=["POST"]),
+            Route(ABOUT, self._tell),
+            Route(HEALTH, self._health),
+            Route(METRICS, self._metrics),
+            *(page.routes() if settings.page else ()),
+        ]
+        self._paths = frozenset(route.path for route in routes)
+        self._app = Starlette(routes=routes, exception_handlers=handlers)
         self._app.router.redirect_slashes = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -102,7 +105,7 @@ class Service:
 
     def count(self, path: str, status: int) -> None:
         """Count an answer that is sent; foreign paths count as one, or they could fill the memory."""
-        self.metrics.answers.labels(path if path in PATHS else _OTHER, status).inc()
+        self.metrics.answers.labels(path if path in self._paths else _OTHER, status).inc()
 
     def stuck(self) -> bool:
         """Tell whether a worker has been at one request for longer than any may take."""
@@ -174,6 +177,9 @@ class Service:
         ]
         about = {name: self._facts[name] for name in ("bundle", "engine", "engine_version")}
         return JSONResponse({**about, "predictions": predictions})
+
+    async def _tell(self, _: Request) -> Response:
+        return JSONResponse(self._about)
 
     async def _health(self, _: Request) -> Response:
         status = "stopping" if self.stopping else "stuck" if self.stuck() else "ready"

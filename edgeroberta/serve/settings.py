@@ -29,6 +29,7 @@ class Settings:
     # A quarter of the 1,024 open files that most systems allow a process.
     connections: int = 256  # most connections at once
     max_head_bytes: int = 16 << 10  # most bytes of a request's line and headers together
+    page: bool = True  # whether a page at ``/`` asks for texts and shows the answers
     # Of a cascade, see ``drift``.
     drift_window: int = 2000  # texts that are compared with those the thresholds were chosen by
     drift_alarms: float = 0.01  # probability of a false warning in 200,000 texts; 0 for no warnings
@@ -39,7 +40,7 @@ class Settings:
             raise UsageError(f"a port is 0 to 65535, not {self.port}", where="port")
         for field in fields(self):
             value = getattr(self, field.name)
-            if field.name not in ("host", "port", "workers", "drift_alarms") and not value > 0:
+            if field.name not in ("host", "port", "workers", "page", "drift_alarms") and not value > 0:
                 raise UsageError(f"must be above 0, not {value}", where=field.name)
         if self.drift_window < LEAST_WINDOW:
             raise UsageError(

@@ -1,6 +1,7 @@
 // What a model says of texts, as edgeroberta's own runtime reads it, by kind of task.
 
 import { BundleError } from './bundle.mjs';
+import { encode, encodeQuestion } from './encode.mjs';
 import { readEntities } from './entities.mjs';
 import { HEADS } from './heads.mjs';
 
@@ -12,17 +13,42 @@ const SHOWN = 5; // suggestions for a mask
  *
  * @param {object} opened `pipe`: the library's pipeline; `bundle`: what `readBundle` returned; `place`: see `placer`.
  * @param {string[]} texts One text, or two of a pair.
- * @returns {Promise<object>} The answer, whose `kind` says what else it has: see each function below; and
- *   `tokens`: how many were read, and `truncated`: whether the text was longer than that.
+ * @param {string | null} [prompt] Name of what stands in front of a text of an embedding model, '' for nothing; null:
+ *   the usual one.
+ * @returns {Promise<object>} The answer, whose `kind` says what else it has: see each function below; and `tokens`: how
+ *   many the texts have, `most`: how many the model reads at once, `truncated`: whether the rest was not read, and
+ *   `windows`: how many parts it was read in.
+ * @throws {BundleError} The texts are longer than the model reads, and the bundle refuses such texts.
  */
-export async function ask(opened, texts) {
-  const problem = opened.bundle.task.problem;
-  if (problem === 'sentence_similarity') return similarity(opened, texts);
-  const { inputs, ids, truncated } = tokensOf(opened, ...texts);
+export async function ask(opened, texts, prompt = null) {
+  const { bundle, pipe } = opened;
+  const problem = bundle.task.problem;
+  const most = pipe.tokenizer.model_max_length;
+  const said = { ...(await (ASKED[problem] ?? oneText)(opened, texts, prompt)), most };
+  return { windows: 1, ...said };
+}
+
+const ASKED = { question_answering: passage, sentence_similarity: similarity };
+
+async function oneText(opened, texts) {
+  const { pipe, bundle } = opened;
+  const encoded = encode(pipe.tokenizer, ...texts);
+  refuse(bundle, encoded, texts.length > 1);
+  const { inputs, ids, tokens, truncated } = encoded;
   // Of no mask there is nothing to compute, and the graph says so with an error.
-  if (problem === 'fill_mask' && !ids.includes(opened.bundle.task.mask_id)) return { kind: 'masks', masks: [], tokens: ids.length, truncated };
-  const output = await opened.pipe.model(inputs);
-  return { ...READERS[problem]({ ...opened, output, ids, texts }), tokens: ids.length, truncated };
+  if (bundle.task.problem === 'fill_mask' && !ids.includes(bundle.task.mask_id)) return { kind: 'masks', masks: [], tokens, truncated };
+  const output = await pipe.model(inputs);
+  return { ...READERS[bundle.task.problem]({ ...opened, output, ids, texts }), tokens, truncated };
+}
+
+/** Refuse what the runtime refuses. */
+function refuse({ manifest }, { first, tokens, truncated }, isPair) {
+  if (truncated && manifest.long_text === 'refuse') {
+    throw new BundleError(`the text has ${tokens} tokens, and this model reads ${manifest.max_length} and refuses more`, 'shorten it');
+  }
+  if (isPair && first.includes(manifest.separator_id)) {
+    throw new BundleError('the first text holds the token that separates the two', 'take it out; in most models it reads [SEP]');
+  }
 }
 
 const rowsOf = ({ bundle, output }) => HEADS[bundle.task.problem].rows(output);
@@ -48,15 +74,6 @@ const READERS = {
     const places = asked.place(asked.texts[0], asked.ids);
     return { kind: 'entities', entities: readEntities(labels, aggregation ?? 'first', rowsOf(asked), places) };
   },
-  /** `start`, `end` in the passage and `score` of the answer; null where there is none, with the `score` of that. */
-  question_answering(asked) {
-    const { spans, none } = searchSpans(asked);
-    const threshold = asked.bundle.task.no_answer ?? null;
-    if (!spans.length || (threshold !== null && none - spans[0].score > threshold)) {
-      return { kind: 'span', start: null, end: null, score: none };
-    }
-    return { kind: 'span', ...spans[0] };
-  },
   /** `masks`: for each mask the best tokens, `text` and `score`. */
   fill_mask({ pipe, bundle, output, ids }) {
     const places = ids.flatMap((id, place) => (id === bundle.task.mask_id ? [place] : []));
@@ -72,11 +89,12 @@ const READERS = {
 };
 
 /** How alike two texts are, `value`, by the bundle's function, `measure`. */
-async function similarity(opened, texts) {
-  const { bundle, pipe } = opened;
+async function similarity({ bundle, pipe }, texts, prompt) {
+  const front = prompt === null ? bundle.prompt : (bundle.prompts.texts[prompt] ?? '');
   const found = [];
   for (const text of texts) {
-    const made = tokensOf(opened, bundle.prompt + text);
+    const made = encode(pipe.tokenizer, front + text);
+    refuse(bundle, made, false);
     found.push({ ...made, vector: (await pipe.model(made.inputs)).sentence_embedding.tolist()[0] });
   }
   const measure = bundle.task.similarity ?? 'cosine';
@@ -84,7 +102,7 @@ async function similarity(opened, texts) {
     kind: 'similarity',
     measure,
     value: SIMILARITIES[measure](...found.map(({ vector }) => vector)),
-    tokens: found.reduce((sum, { ids }) => sum + ids.length, 0),
+    tokens: found.reduce((sum, { tokens }) => sum + tokens, 0),
     truncated: found.some((each) => each.truncated),
   };
 }
@@ -97,49 +115,56 @@ const SIMILARITIES = {
   manhattan: (a, b) => -a.reduce((sum, value, place) => sum + Math.abs(value - b[place]), 0),
 };
 
-/** Tokenize. Too long a text loses its end and keeps its last special token; the library drops that (4.3.2). */
-function tokensOf({ pipe, bundle }, text, pair = null) {
-  const inputs = pipe.tokenizer(text, { text_pair: pair });
-  const ids = inputs.input_ids.tolist()[0].map(Number);
-  const most = bundle.manifest.max_length;
-  if (ids.length <= most) return { inputs, ids, truncated: false };
-  if (pair !== null) throw new BundleError(`the texts are ${ids.length} tokens, and the model reads ${most}`, 'shorten them');
-  const Tensor = inputs.input_ids.constructor;
-  const cut = Object.fromEntries(
-    Object.entries(inputs).map(([name, tensor]) => {
-      const values = tensor.tolist()[0].map(BigInt);
-      return [name, new Tensor('int64', BigInt64Array.from([...values.slice(0, most - 1), values.at(-1)]), [1, most])];
-    }),
-  );
-  return { inputs: cut, ids: [...ids.slice(0, most - 1), ids.at(-1)], truncated: true };
+/** The answer in a passage: `start`, `end` and `score`; null where there is none, with the `score` of that. */
+async function passage(opened, [question, text]) {
+  const { pipe, bundle, place } = opened;
+  const { long_text: way = 'truncate', stride = 0 } = bundle.manifest;
+  const encoded = encodeQuestion(pipe.tokenizer, question, text, way === 'windows' ? stride : null);
+  if (encoded === null) {
+    throw new BundleError('the question leaves too little of what the model reads to the passage', 'shorten it');
+  }
+  refuse(bundle, encoded, true);
+  const { tokens, truncated, windows } = encoded;
+  const places = place(text, encoded.passage, true);
+  const read = [];
+  for (const { inputs, ids, from, begin } of windows) {
+    const own = places.slice(from, from + ids.length - begin - 1).map((each, at) => ({ ...each, token: begin + at }));
+    const rows = HEADS.question_answering.rows(await pipe.model(inputs));
+    read.push(searchWindow(rows, own.filter(({ word }) => word >= 0), bundle.task.max_answer_tokens ?? LONGEST));
+  }
+  const spans = together(read.flatMap((each) => each.spans), text);
+  const none = Math.min(...read.map((each) => each.none));
+  const threshold = bundle.task.no_answer ?? null;
+  const more = { kind: 'span', tokens, truncated, windows: windows.length };
+  if (!spans.length || (threshold !== null && none - spans[0].score > threshold)) {
+    return { ...more, start: null, end: null, score: none };
+  }
+  return { ...more, ...spans[0] };
 }
 
-/** Find the best spans of a passage, as edgeroberta/tasks/span_search.py does. */
-function searchSpans(asked) {
-  const { pipe, bundle, ids, texts, place } = asked;
-  const rows = rowsOf(asked);
-  const separator = Number(pipe.tokenizer.sep_token_id);
-  let from = ids.indexOf(separator) + 1;
-  while (ids[from] === separator) from += 1;
-  const places = place(texts[1], ids.slice(from, -1), true).map((each, at) => ({ ...each, token: from + at }));
-  const own = places.filter(({ word }) => word >= 0);
+/** Find the best spans of one window, as edgeroberta/tasks/span_search.py does; `own`: its tokens of the passage. */
+function searchWindow(rows, own, longest) {
   const [starts, ends] = [0, 1].map((side) => softmax([rows[0][side], ...own.map(({ token }) => rows[token][side])]));
   const found = [];
-  for (let start = 0; start < own.length; start += 1) {
-    for (let end = start; end < Math.min(own.length, start + (bundle.task.max_answer_tokens ?? LONGEST)); end += 1) {
-      found.push({ first: start, last: end, score: starts[start + 1] * ends[end + 1] });
+  for (let first = 0; first < own.length; first += 1) {
+    for (let last = first; last < Math.min(own.length, first + longest); last += 1) {
+      found.push({ first, last, score: starts[first + 1] * ends[last + 1] });
     }
   }
   found.sort((a, b) => b.score - a.score);
-  const spans = new Map(); // spans of the same words add up
-  for (const { first, last, score } of found.slice(0, 12)) {
-    const { start, end } = wholeWords(own, first, last);
-    if (start >= end) continue;
-    const same = texts[1].slice(start, end).toLowerCase();
-    const known = spans.get(same) ?? { start, end, score: 0 };
-    spans.set(same, { ...known, score: known.score + score });
+  const spans = found.slice(0, 12).map(({ first, last, score }) => ({ ...wholeWords(own, first, last), score }));
+  return { spans, none: starts[0] * ends[0] };
+}
+
+/** Add up spans of the same words, the best first. */
+function together(spans, text) {
+  const found = new Map();
+  for (const { start, end, score } of spans.filter((each) => each.start < each.end)) {
+    const same = text.slice(start, end).toLowerCase();
+    const known = found.get(same) ?? { start, end, score: 0 };
+    found.set(same, { ...known, score: known.score + score });
   }
-  return { spans: [...spans.values()].sort((a, b) => b.score - a.score), none: starts[0] * ends[0] };
+  return [...found.values()].sort((a, b) => b.score - a.score);
 }
 
 function wholeWords(own, first, last) {

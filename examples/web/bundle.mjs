@@ -16,8 +16,9 @@ const GRAPHS = { fp32: 'onnx/model.onnx', q8: 'onnx/model_quantized.onnx' };
  * Read manifest and goldens.
  *
  * @param {(name: string) => Promise<string | null>} read Gives the text of a file of the bundle; null: it is not there.
- * @returns {Promise<{manifest: object, task: object, graph: string, prompt: string, atol: number, goldens: Golden[]}>}
- *   `graph`: path of the graph below the folder. `prompt`: what stands in front of a text of an embedding model.
+ * @returns {Promise<{manifest: object, task: object, graph: string, prompts: object, prompt: string, atol: number,
+ *   goldens: Golden[]}>} `graph`: path of the graph below the folder. `prompts`: what may stand in front of a text of an
+ *   embedding model, `texts` by their names, and the name of the usual one, `usual`; `prompt`: its text.
  *   `atol`: by how much a number may differ from a golden.
  *
  * @typedef {{input: string | [string, string], ids: number[], rows: number[][]}} Golden One question, its token ids and
@@ -45,9 +46,9 @@ export async function readBundle(read) {
     ids: stored.ids[row],
     rows: stored.logits.slice(offsets[row], offsets[row + 1]),
   }));
-  const prompts = parse('config_sentence_transformers.json', await read('config_sentence_transformers.json'));
-  const prompt = prompts?.prompts?.[prompts.default_prompt_name] ?? '';
-  return { manifest, task: manifest.task, graph, prompt, atol: stored.atol, goldens };
+  const named = parse('config_sentence_transformers.json', await read('config_sentence_transformers.json'));
+  const prompts = { texts: named?.prompts ?? {}, usual: named?.default_prompt_name ?? null };
+  return { manifest, task: manifest.task, graph, prompts, prompt: prompts.texts[prompts.usual] ?? '', atol: stored.atol, goldens };
 }
 
 /**

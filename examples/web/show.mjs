@@ -47,6 +47,16 @@ const SHOW = {
   },
 };
 
+/** Say how long an answer took and what of the texts it is of; `most`: tokens that the model reads at once. */
+export function latencyOf({ tokens, most, truncated, windows, tier }, milliseconds) {
+  const parts = [`${milliseconds.toFixed(0)} ms`];
+  if (tier) parts.push(`answered by the tier ${tier}`);
+  if (windows > 1) parts.push(`read in ${windows} windows of ${most} tokens`);
+  else if (truncated) parts.push(`the first ${most} tokens; the rest was not read`);
+  else if (tokens) parts.push(`${tokens} tokens`);
+  return parts.join(', ');
+}
+
 /** Show an answer to texts: elements. */
 export const show = (answer, texts) => SHOW[answer.kind](answer, texts);
 

@@ -1,7 +1,7 @@
 // Opens a bundle and answers, beside the page, so that typing never waits.
 //
-// It is told {kind: 'open', base, threads}, {kind: 'ask', number, texts} and {kind: 'replay'}; it tells {kind: 'loading',
-// done, total}, {kind: 'opened', …}, {kind: 'answer', number, answer}, {kind: 'replayed', …} and {kind: 'failed', …}.
+// It is told {number, kind: 'open', base, threads}, {number, kind: 'ask', texts, prompt} and {number, kind: 'replay'}, and
+// tells {number, found} or {number, failed} of each; while it opens, {loading: {done, total}}.
 
 import { ask } from './answers.mjs';
 import { BundleError } from './bundle.mjs';
@@ -19,30 +19,37 @@ const TOLD = {
   async open({ base, threads }) {
     opened = await open(base, threads);
     const { bundle, checked, versions } = opened;
-    const { tokenizer } = opened.pipe;
-    const { manifest, task, graph, goldens } = bundle;
-    const bytes = (manifest.files[graph] ?? manifest.files[manifest.links[graph]]).bytes;
-    const facts = { precision: manifest.precision, digest: manifest.digest, verdict: manifest.gate?.verdict ?? null };
-    const samples = goldens.map(({ input }) => input);
-    tell({ kind: 'opened', task, ...facts, bytes, checked, versions, threads, samples, mask: tokenizer.mask_token });
+    const { manifest, task, graph, goldens, prompts } = bundle;
+    return {
+      task,
+      mask: opened.pipe.tokenizer.mask_token,
+      samples: goldens.map(({ input }) => input),
+      prompts: Object.keys(prompts.texts),
+      prompt: prompts.usual,
+      precision: manifest.precision,
+      bytes: (manifest.files[graph] ?? manifest.files[manifest.links[graph]]).bytes,
+      digest: manifest.digest,
+      verdict: manifest.gate?.verdict ?? null,
+      checked,
+      versions,
+      threads,
+    };
   },
-  async ask({ number, texts }) {
-    tell({ kind: 'answer', number, answer: await ask(opened, texts) });
-  },
+  ask: ({ texts, prompt }) => ask(opened, texts, prompt),
   async replay() {
     const { pipe, bundle } = opened;
     const rows = [];
     for (const golden of bundle.goldens) rows.push(await askGolden(pipe, bundle, golden));
     const agree = rows.filter(({ problems }) => !problems.length).length;
     const difference = Math.max(...rows.map((row) => row.difference));
-    tell({ kind: 'replayed', agree, of: rows.length, difference, atol: bundle.atol });
+    return { agree, of: rows.length, difference, atol: bundle.atol };
   },
 };
 
 async function open(base, threads) {
   const loading = load(threads);
   loading.catch(() => {}); // awaited below; the bundle's error comes first
-  const { bundle, files, checked } = await fetchBundle(base, (done, total) => tell({ kind: 'loading', done, total }));
+  const { bundle, files, checked } = await fetchBundle(base, (done, total) => postMessage({ loading: { done, total } }));
   if (bundle.manifest.cascade) throw new BundleError('this bundle is a cascade, and the library opens one model');
   const head = HEADS[bundle.task.problem];
   if (!head) throw new BundleError(`this page does not know how to ask for ${bundle.task.problem}`);
@@ -79,14 +86,14 @@ async function load(threads) {
   }
 }
 
-const tell = (message) => postMessage(message);
-
 // One message at a time, in order.
 let turn = Promise.resolve();
 addEventListener('message', ({ data }) => {
-  turn = turn.then(() => TOLD[data.kind](data)).catch((error) => {
+  const { number, kind } = data;
+  const failed = (error) => {
     const known = error instanceof BundleError;
     const [what, hint] = known ? error.message.split('\n  next: ') : [`${error.name}: ${error.message}`];
-    tell({ kind: 'failed', during: data.kind, number: data.number, what, hint: hint ?? null });
-  });
+    postMessage({ number, failed: { what, hint: hint ?? null } });
+  };
+  turn = turn.then(() => TOLD[kind](data)).then((found) => postMessage({ number, found }), failed);
 });

@@ -116,3 +116,13 @@ def test_a_port_that_is_taken_is_said(bundle, capsys):
     with served.command(bundle) as command:
         assert run(bundle, "--port", command.port) == 1
     assert f"127.0.0.1:{command.port}: cannot listen there" in capsys.readouterr().err
+
+
+def test_the_page_is_at_the_root_unless_it_is_left_out(bundle):
+    for options, status in (((), 200), (("--no-page",), 404)):
+        with served.command(bundle, *options) as command:
+            with served.Client(command.port) as client:
+                client.send(served.get("/"))
+                reply = client.reply()
+            assert reply.status == status
+            assert command.terminate() == (0, "")

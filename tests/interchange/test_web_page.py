@@ -92,8 +92,40 @@ def test_a_long_text_says_what_was_read_of_it(visit, bundles):
     assert "the first 512 tokens; the rest was not read" in latency
 
 
-def test_a_pair_that_is_too_long_is_told(visit):
-    assert "and the model reads 512: shorten them" in ask(visit("questions"), ("Who?", "They waited. " * 300))
+LONG = " ".join(f"They waited {number} hours; nobody left." for number in range(120))
+
+
+@pytest.mark.parametrize("head", ["questions", "bert-questions"])
+@pytest.mark.parametrize("question", ["Who?", "How long did they wait? " * 20])
+def test_a_long_passage_is_read_in_windows_as_in_python(visit, bundles, head, question):
+    tab = visit(head)
+    shown = plain(ask(tab, (question, LONG)))
+    with Runtime.open(bundles / head) as runtime:
+        answer = runtime(question=question, context=LONG)
+    assert answer.windows > 2
+    for part in said(answer):
+        assert plain(part) in shown
+    latency = tab.run("document.getElementById('latency').textContent")
+    assert f"read in {answer.windows} windows of 512 tokens" in latency
+
+
+@pytest.mark.parametrize("pair", [(LONG, "So it is."), ("So it is.", LONG), (LONG, LONG)])
+def test_of_a_pair_that_is_too_long_the_longer_text_is_cut_as_in_python(visit, bundles, pair):
+    tab = visit("pairs")
+    shown = ask(tab, pair)
+    with Runtime.open(bundles / "pairs") as runtime:
+        answer = runtime(pair)
+    assert answer.truncated
+    for part in said(answer):
+        assert part in shown
+    assert "the rest was not read" in tab.run("document.getElementById('latency').textContent")
+
+
+def test_what_the_runtime_refuses_the_page_refuses(visit):
+    shown = ask(visit("questions"), ("Who? " * 500, LONG))
+    assert "The question leaves too little of what the model reads to the passage. Shorten it." in shown
+    shown = ask(visit("bert-pairs"), ("a [SEP] film", "So it is."))
+    assert "The first text holds the token that separates the two." in shown
 
 
 def test_the_mask_is_put_in_by_a_button(visit):
