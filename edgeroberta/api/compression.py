@@ -137,7 +137,8 @@ def compress(
         metric: Metric that models are judged and chosen by; the task's own if not given, or that of the data
             set where it is known (GLUE), or of its language (answers in Chinese).
         task: What the model is for, where model and data leave a choice: ``text-classification``,
-            ``token-classification``, ``question-answering``, ``fill-mask`` or ``sentence-similarity``.
+            ``token-classification``, ``question-answering``, ``fill-mask`` or ``sentence-similarity``; or
+            what Optimum calls it.
         pooling: How embeddings are made of tokens (``mean``, ``cls``, ``max``); as the model says, else
             ``mean``.
         eval_data: Rows for the gate; else part of ``data``.
@@ -198,6 +199,7 @@ def _asked(given: Mapping[str, Any]) -> tuple[CompressionRequest, BudgetLimits |
     require("compress", purpose="edgeroberta compress")
     from edgeroberta.pipeline.compression_inputs import CompressionRequest
     from edgeroberta.search import limits
+    from edgeroberta.tasks import SYNONYMS
 
     p95, p99 = (_measure(given[name], "s") for name in ("p95", "p99"))
     budget = limits.read(given["speedup"], p95, p99, _measure(given["size"], "B"), given["keep"])
@@ -228,7 +230,7 @@ def _asked(given: Mapping[str, Any]) -> tuple[CompressionRequest, BudgetLimits |
         limit=given["limit"],
         allow_pickle=given["allow_pickle"],
         metric=given["metric"],
-        task=given["task"],
+        task=SYNONYMS.get(given["task"], given["task"]),
         pooling=given["pooling"],
     )
     return request, budget

@@ -47,7 +47,8 @@ TaskName = Annotated[
         "--task",
         metavar="NAME",
         help="What the model is for, where model and data leave a choice: text-classification,"
-        " token-classification, question-answering, fill-mask or sentence-similarity.",
+        " token-classification, question-answering, fill-mask or sentence-similarity; or what Optimum"
+        " calls it.",
     ),
 ]
 Pooling = Annotated[

@@ -18,12 +18,13 @@ from edgeroberta.tasks.pooling import POOLINGS, SentenceEmbedding
 from edgeroberta.tasks.problem import Problem, Unit, Word
 from edgeroberta.tasks.schemes import Scheme
 from edgeroberta.tasks.span_reading import Answer, SpanPrediction
-from edgeroberta.tasks.task import KINDS, TASKS, Task, asked
+from edgeroberta.tasks.task import KINDS, SYNONYMS, TASKS, Task, asked
 
 __all__ = [
     "AGGREGATIONS",
     "KINDS",
     "POOLINGS",
+    "SYNONYMS",
     "TASKS",
     "Answer",
     "AnswerSpans",

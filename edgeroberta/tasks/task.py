@@ -42,6 +42,13 @@ TASKS: Mapping[str, tuple[Problem, ...]] = {
     for name in sorted({kind.optimum_task for kind in KINDS.values()})
 }
 
+#: Other names that Optimum has for them, of which its ``TasksManager`` says the same.
+SYNONYMS: Mapping[str, str] = {
+    "feature-extraction": "sentence-similarity",
+    "masked-lm": "fill-mask",
+    "sequence-classification": "text-classification",
+}
+
 #: Fields that a task has where its kind asks for them, and their types in JSON.
 _MORE: Mapping[str, Any] = {
     "dimensions": int,

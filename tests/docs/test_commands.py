@@ -51,6 +51,8 @@ def test_every_command_shown_parses(page, command):
         _check_make(words[1:])
     elif words[0].split("/")[-1] == "edgeroberta":
         _check_edgeroberta(words[1:])
+    elif words[:4] == ["optimum-cli", "export", "edgeroberta", "-m"]:
+        _check_edgeroberta(["compress", words[4], *words[5:-1], "--output", words[-1]])
     else:
         assert words[0] in OTHERS, command
 

@@ -1,10 +1,11 @@
-"""A browser, and a server of the page of ``examples/web`` with a bundle of each kind."""
+"""Interpreters of Optimum's environments, a browser, and a server of the page of ``examples/web``."""
 
 from __future__ import annotations
 
 import importlib.util
 import json
 import shutil
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +20,28 @@ from web_page import FAILED, HEADS, SHOWN
 from edgeroberta.stages.build import BuildConfig, build
 
 EXAMPLE = web_packages.EXAMPLE
+ROOT = Path(__file__).parents[2]
+
+
+def _environment(name: str) -> Path:
+    sys.path.insert(0, str(ROOT))
+    try:
+        from benchmarks.peers.environments import environment
+    finally:
+        sys.path.remove(str(ROOT))
+    return environment(name)
+
+
+@pytest.fixture(scope="session")
+def optimum_python() -> Path:
+    """The interpreter of the environment with optimum-onnx, made on first use."""
+    return _environment("optimum")
+
+
+@pytest.fixture(scope="session")
+def optimum_intel_python() -> Path:
+    """The interpreter of the environment with the current optimum-intel, made on first use."""
+    return _environment("optimum-intel")
 
 
 @pytest.fixture(scope="session")
