@@ -90,6 +90,7 @@ class Hub(ThreadingHTTPServer):
     """The server, its repositories, and what was asked of it."""
 
     daemon_threads = True
+    request_queue_size = 64
     block_on_close = False  # a client that was given up on may still be waited for
 
     def __init__(self) -> None:
@@ -406,7 +407,7 @@ def join(monkeypatch: Any, hub: Hub, cache: Path, *, token: str | None = TOKEN) 
         constants, "HUGGINGFACE_CO_URL_TEMPLATE", hub.address + "/{repo_id}/resolve/{revision}/{filename}"
     )
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True, raising=False)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setenv("HF_TOKEN", token or "")
     monkeypatch.setenv("HF_HUB_DISABLE_PROGRESS_BARS", "1")

@@ -55,7 +55,8 @@ def ask(wanted: HubId, call: Callable[[], T], *, repeat: bool = True) -> T:
 def _failures(wanted: HubId) -> tuple[type[Exception], ...]:
     """Return what the client raises: of HTTP, of files, and of answers that are not what they should be."""
     errors = package(wanted).errors
-    return (errors.HTTPError, OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError)
+    answers = (ValueError, RuntimeError, LookupError, TypeError, AttributeError)
+    return (errors.HTTPError, errors.EntryNotFoundError, OSError, *answers)
 
 
 def _cause(error: BaseException) -> BaseException:
@@ -115,7 +116,8 @@ def refusal(wanted: HubId, raised: Exception) -> EdgeRobertaError | OSError:
             hint="check the name; log in with 'hf auth login', or set HF_TOKEN, if it is private",
             code="hub.not-found",
         )
-    if status in (401, 403) or isinstance(error, errors.LocalTokenNotFoundError):
+    of_xet = isinstance(error, PermissionError) and error.errno is None  # as Xet tells it
+    if status in (401, 403) or of_xet or isinstance(error, errors.LocalTokenNotFoundError):
         return UnavailableError(
             f"the Hub does not let you do this ({status or 'no token'})",
             where=where,

@@ -16,8 +16,7 @@ from edgeroberta.pipeline.delivery import PRETRAINING, PRETRAINING_FILE
 from edgeroberta.pipeline.execution import StageRun
 from edgeroberta.pipeline.job import PipelineJob, start
 from edgeroberta.recipe import Recipe
-from edgeroberta.report import checkpoint_card, pretraining
-from edgeroberta.report.card import stated_license
+from edgeroberta.report import base_card, checkpoint_card, pretraining
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.storage import artifact, yamltext
 from edgeroberta.storage.artifact import LINEAGE_FILE, Lineage
@@ -89,7 +88,7 @@ def _base(lineages: Sequence[Lineage]) -> str | None:
 
 def _license(job: PipelineJob, lineages: Sequence[Lineage]) -> str | None:
     """Return the licence that the model states whose weights it started from."""
-    return None if _base(lineages) is None else stated_license(job.model.folder)
+    return None if _base(lineages) is None else base_card.read(job.model.folder).license
 
 
 def _text(job: PipelineJob) -> Mapping[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeroberta import stages
-from edgeroberta.data import Splits
+from edgeroberta.data import Splits, hub
 from edgeroberta.data.documents import Documents
 from edgeroberta.errors import CheckpointError
 from edgeroberta.hardware import versions
@@ -106,6 +106,10 @@ def start(job: PipelineJob) -> PipelineState:
     said = dict(job.source)
     if said.keys() & {"data", "unlabelled"} and (hub_id := resolving.hub_id(str(said.get("model")))):
         said["hub_id"] = hub_id
+    if isinstance(data := said.get("data"), Mapping):
+        named = [str(name) for key in ("data", "eval_data") if (name := data.get(key)) is not None]
+        if on_the_hub := [name for name in named if not paths.named(name).exists() and hub.is_id(name)]:
+            said["hub_datasets"] = on_the_hub
     lineage = Lineage(
         stage="source",
         key=content,

@@ -15,6 +15,7 @@ from edgeroberta.evaluation.result import to_come
 from edgeroberta.report import (
     cascade_lines,
     engines_table,
+    front_matter,
     labels,
     rendering,
     robustness,
@@ -22,51 +23,44 @@ from edgeroberta.report import (
     stage_metrics,
     swaps,
 )
+from edgeroberta.report.base_card import BaseCard
 from edgeroberta.report.table import Table
 from edgeroberta.report.verification import counted
 from edgeroberta.roberta.heads import HEADS
 from edgeroberta.runtime.mask_token import USUAL
 from edgeroberta.runtime.session import ENGINES
-from edgeroberta.storage.files import README
 from edgeroberta.tasks import KINDS, Problem, Task, TaskKind
 
-#: Our metric names to those of the Hub's ``evaluate`` library.
-_HUB_METRICS = {
-    **dict.fromkeys(("f1", "micro_f1", "macro_f1", "cmrc_f1"), "f1"),
-    "cmrc_exact_match": "exact_match",
-    "matthews": "matthews_correlation",
-    "pearson": "pearsonr",
-    "spearman": "spearmanr",
-}
-#: Metrics that the Hub shows beside the one of the gate, where a task has them.
-_BESIDE = ("precision", "recall", "accuracy", "exact_match")
 #: Engine to how Optimum's classes for it begin.
 _OPTIMUM = {"onnxruntime": "ORTModel", "openvino": "OVModel"}
-#: Values of a card's ``license`` that name none.
-_NO_LICENSE = ("other", "unknown")
+
+
+_NOTHING_STATED, _PACKAGED = BaseCard(), BaseCard(demo.LICENSE, languages=("en",))
 
 
 @dataclass(frozen=True)
 class _CardSource:
-    """What a bundle was made from: the name people call it by, its id on the Hub, and its licence."""
+    """What a bundle was made from: the name people call it by, its id on the Hub, what its card states."""
 
     name: str
     base_model: str | None
-    license: str | None
+    stated: BaseCard
+    own: bool = False  # whether nobody else's weights are in it
 
 
 def write(
     manifest: Mapping[str, Any],
     report: Mapping[str, Any],
     *,
-    license_id: str | None = None,
+    base: BaseCard = _NOTHING_STATED,
     family: str = "roberta",
 ) -> str:
     """Write the card of a manifest and its ``report.json``.
 
-    ``license_id``: as of :func:`stated_license`. ``family``: the model's ``model_type``, which becomes a tag.
+    ``base``: what the card of the baseline states. ``family``: the model's ``model_type``, which becomes a
+    tag.
     """
-    origin = _origin(manifest, license_id)
+    origin = _origin(manifest, base)
     per_stage = PerStageMetrics.from_json(report["per_stage"]) if report.get("per_stage") else None
     waiting = [each["engine"] for each in report["engines"] if to_come(each["engine"], each["status"])]
     engine = manifest["engines"][0]
@@ -76,7 +70,17 @@ def write(
         suffix = "ForFeatureExtraction"
     return rendering.render(
         "card.md.j2",
-        front_matter=_front_matter(manifest, report, origin, family),
+        front_matter=front_matter.write(
+            manifest,
+            report,
+            name=origin.name,
+            base_model=origin.base_model,
+            base=origin.stated,
+            family=family,
+        ),
+        base_model=origin.base_model,
+        stated=origin.stated,
+        own=origin.own,
         name=origin.name,
         manifest=manifest,
         baseline=manifest["baseline"],
@@ -113,71 +117,24 @@ def _kind(manifest: Mapping[str, Any]) -> TaskKind:
     return KINDS[manifest["task"]["problem"]]
 
 
-def stated_license(model: Path) -> str | None:
-    """Return the licence that the card in a model folder states, e.g. ``mit``; None where it states none."""
-    import yaml
-
-    try:
-        parts = (model / README).read_text(encoding="utf-8").split("---\n", 2)
-        fields = yaml.safe_load(parts[1]) if len(parts) == 3 and not parts[0] else None
-    except (OSError, ValueError, yaml.YAMLError):
-        return None
-    stated = fields.get("license") if isinstance(fields, dict) else None
-    return stated if isinstance(stated, str) and stated not in _NO_LICENSE else None
-
-
-def _origin(manifest: Mapping[str, Any], license_id: str | None) -> _CardSource:
+def _origin(manifest: Mapping[str, Any], stated: BaseCard) -> _CardSource:
     """Name what the user named: the folder a model lies in on this machine can be a digest."""
     stages = manifest["lineage"]
     source = stages[0].get("config", {}) if stages else {}
     typed = source.get("model")
     if typed == demo.PACKAGED and "data" not in source:
         if not any(stage["stage"] == "pretrain" for stage in stages):
-            return _CardSource(demo.NAME, demo.MODEL, demo.LICENSE)
-        typed, source, license_id = demo.MODEL, {"hub_id": demo.MODEL}, demo.LICENSE
+            return _CardSource(demo.NAME, demo.MODEL, _PACKAGED)
+        typed, source, stated = demo.MODEL, {"hub_id": demo.MODEL}, _PACKAGED
     hub_id = source.get("hub_id")
     name = hub_id or PurePath(str(typed or manifest["baseline"]["model"])).name
     done = {stage["stage"]: stage for stage in stages}
     if (pretrained := done.get("pretrain")) is not None:
         if pretrained.get("config", {}).get("initialization") == "random":  # nobody else's weights are in it
-            return _CardSource("An encoder pre-trained from random weights, fine-tuned", None, None)
+            return _CardSource(
+                "An encoder pre-trained from random weights, fine-tuned", None, _NOTHING_STATED, True
+            )
         name = f"{name}, adapted"
     if "finetune" in done:
         name = f"{name}{' and' if pretrained else ','} fine-tuned"
-    return _CardSource(name, hub_id, license_id)
-
-
-def _front_matter(
-    manifest: Mapping[str, Any], report: Mapping[str, Any], origin: _CardSource, family: str
-) -> str:
-    import yaml
-
-    metric, tag = report["metric"], _kind(manifest).optimum_task
-    fields: dict[str, Any] = {
-        "library_name": "edgeroberta",
-        "pipeline_tag": tag,
-        "tags": ["edgeroberta", family, "onnx", manifest["precision"], *manifest["engines"]],
-    }
-    if manifest["task"]["problem"] == Problem.EMBEDDING:
-        fields["tags"] += ["sentence-transformers", "feature-extraction"]
-    for field in ("license", "base_model"):
-        if value := getattr(origin, field):
-            fields[field] = value
-    if measured := next((result for result in report["engines"] if result["metrics"]), None):
-        result = {
-            "task": {"type": tag},
-            "dataset": {"name": one_line(Path(report["data"]["source"]).name), "type": "held-out"},
-            "metrics": [
-                {
-                    "type": _HUB_METRICS.get(name, name),
-                    "name": f"{name} ({measured['engine']})",
-                    "value": round(measured["metrics"][name], 4),
-                }
-                for name in dict.fromkeys((metric, *_BESIDE))
-                if name in measured["metrics"]
-            ],
-        }
-        name = f"{one_line(origin.name)} ({manifest['precision']})"
-        fields["model-index"] = [{"name": name, "results": [result]}]
-    written: str = yaml.safe_dump(fields, sort_keys=False, allow_unicode=True)
-    return written
+    return _CardSource(name, hub_id, stated)

@@ -21,7 +21,7 @@ class BundleConfig(StageConfig):
 def bundle(config: BundleConfig, context: Context) -> Mapping[str, Any]:
     """Write the bundle; one that did not pass its gate is written, too, and says so."""
     from edgeroberta.bundle_writer import seal
-    from edgeroberta.report import card
+    from edgeroberta.report import base_card, card
     from edgeroberta.runtime.manifest import MANIFEST_FILE
     from edgeroberta.stages.build import lineage
     from edgeroberta.storage import yamltext
@@ -36,9 +36,9 @@ def bundle(config: BundleConfig, context: Context) -> Mapping[str, Any]:
     fields.update(gate=gate(report), lineage=lineage(context))
     recipe = yamltext.parse(context.recipe_text, where=RECIPE)
     write_text(output / RECIPE, yamltext.dump(without_folders(recipe)))
-    license_id = card.stated_license(context.baseline.folder)
+    stated = base_card.read(context.baseline.folder)
     family = context.baseline.config.family
-    write_text(output / README, card.write(fields, report, license_id=license_id, family=family))
+    write_text(output / README, card.write(fields, report, base=stated, family=family))
     sealed = seal(output, fields)
     return {
         "verdict": report["judgement"]["verdict"],

@@ -45,6 +45,9 @@ def test_the_lineage_tells_a_model_of_the_hub_from_a_folder(tmp_path):
     assert config(model="someone/roberta", data={})["hub_id"] == "someone/roberta"
     assert "hub_id" not in config(model=str(job.model), data={})
     assert "hub_id" not in config(model="packaged")
+    spec = {"data": "nyu/glue:sst2", "eval_data": str(tmp_path)}
+    assert config(model="someone/roberta", data=spec)["hub_datasets"] == ["nyu/glue:sst2"]
+    assert "hub_datasets" not in config(model="someone/roberta", data={"data": "rows.csv", "eval_data": None})
 
 
 def test_the_key_of_a_stage_depends_on_the_content_of_the_folders_it_names(tiny_checkpoint, tmp_path):
