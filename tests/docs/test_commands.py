@@ -33,7 +33,7 @@ CALLS = {
     "targets": ("edgeroberta.list_targets(",),
 }
 #: Programs of others.
-OTHERS = ("pip", "git", "cd", "python", "docker", "export", "cp", "scp", "ls", "npm", "node")
+OTHERS = ("pip", "git", "cd", "python", "docker", "export", "cp", "mkdir", "scp", "ls", "npm", "node")
 
 
 def test_the_documents_show_commands_at_all():

@@ -8,16 +8,20 @@ import shutil
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import chromium
+import numpy as np
 import pytest
 import web_packages
 from web_page import FAILED, HEADS, SHOWN
 
+from edgeroberta.roberta import static_graph
 from edgeroberta.stages.build import BuildConfig, build
+from edgeroberta.storage.artifact import Kind
 
 EXAMPLE = web_packages.EXAMPLE
 ROOT = Path(__file__).parents[2]
@@ -85,6 +89,39 @@ def bundles(make_checkpoint, make_embedder, make_build_context, tmp_path_factory
     graph = damaged / "onnx/model.onnx"
     graph.write_bytes(graph.read_bytes()[:-1] + b"x")
     return folder
+
+
+@pytest.fixture(scope="session")
+def quantized(make_checkpoint, make_build_context, tmp_path_factory) -> Path:
+    """An int8 bundle with the web layout."""
+    from edgeroberta.stages.quantize import QuantizeConfig, quantize
+    from edgeroberta.storage.artifact import Artifact
+
+    checkpoint = make_checkpoint()
+    context = make_build_context(checkpoint, texts=tuple(f"a film, number {n}" for n in range(24)))
+    graph, folder = context.inputs[Kind.GRAPH], tmp_path_factory.mktemp("int8")
+    inputs = {Kind.GRAPH: graph, Kind.CHECKPOINT: Artifact(checkpoint, Kind.CHECKPOINT, graph.lineage)}
+    settings = QuantizeConfig(samples=12, check_samples=12, rows=128, min_agreement=0)
+    quantize(settings, replace(context, inputs=inputs, output=folder))
+    made = Artifact(folder, Kind.GRAPH, replace(graph.lineage, stage="quantize"))
+    build(BuildConfig(layout="web"), replace(context, inputs={Kind.GRAPH: made}))
+    return Path(context.output)
+
+
+@pytest.fixture(scope="session")
+def static_bundle(make_checkpoint, make_build_context) -> Path:
+    """A bundle of a model without layers, with the web layout."""
+    context = make_build_context(make_checkpoint())
+    random = np.random.default_rng(0)
+    tokens, pairs, width, labels = context.checkpoint.config.vocab_size, 64, 8, len(context.task.labels)
+    table = random.normal(size=(tokens + pairs, width + 1)).astype(np.float32)
+    table[:, -1] = np.exp(table[:, -1])
+    shapes = ((width, labels), (width, 5), (5,), (5, labels), (labels,))
+    output, first, shift, second, bias = (random.normal(size=each).astype(np.float32) for each in shapes)
+    weights = static_graph.StaticWeights(table, tokens, output, (first, shift, second), bias)
+    static_graph.write(weights, [context.inputs[Kind.GRAPH].path / "model.onnx"])
+    build(BuildConfig(layout="web"), context)
+    return Path(context.output)
 
 
 @pytest.fixture(scope="session")

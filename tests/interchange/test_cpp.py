@@ -80,6 +80,12 @@ def test_goldens_of_an_encoder_agree(plain_program, make_bundle, tiny_checkpoint
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_goldens_of_a_model_without_layers_agree(plain_program, static_bundle):
+    done = ask(plain_program, "replay", static_bundle)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "8 of 8 goldens agree" in done.stdout
+
+
 def test_the_graph_in_onnx_runtimes_own_format_agrees_too(plain_program, make_build_context, tiny_checkpoint):
     context = make_build_context(tiny_checkpoint)
     build(BuildConfig(ort_format=True), context)

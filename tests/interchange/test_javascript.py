@@ -19,7 +19,6 @@ import web_packages
 
 from edgeroberta.runtime.manifest import MANIFEST_FILE, canonical, content_digest, seal_of
 from edgeroberta.stages.build import BuildConfig, build
-from edgeroberta.storage.artifact import Kind
 
 pytestmark = [pytest.mark.interchange, pytest.mark.slow]
 
@@ -90,25 +89,6 @@ def make_web_bundle(make_checkpoint, make_embedder, make_build_context) -> Calla
     return make
 
 
-@pytest.fixture(scope="session")
-def quantized(make_checkpoint, make_build_context, tmp_path_factory) -> Path:
-    """An int8 bundle."""
-    from dataclasses import replace
-
-    from edgeroberta.stages.quantize import QuantizeConfig, quantize
-    from edgeroberta.storage.artifact import Artifact
-
-    checkpoint = make_checkpoint()
-    context = make_build_context(checkpoint, texts=tuple(f"a film, number {n}" for n in range(24)))
-    graph, folder = context.inputs[Kind.GRAPH], tmp_path_factory.mktemp("int8")
-    inputs = {Kind.GRAPH: graph, Kind.CHECKPOINT: Artifact(checkpoint, Kind.CHECKPOINT, graph.lineage)}
-    settings = QuantizeConfig(samples=12, check_samples=12, rows=128, min_agreement=0)
-    quantize(settings, replace(context, inputs=inputs, output=folder))
-    made = Artifact(folder, Kind.GRAPH, replace(graph.lineage, stage="quantize"))
-    build(BuildConfig(layout="web"), replace(context, inputs={Kind.GRAPH: made}))
-    return Path(context.output)
-
-
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("head", HEADS)
 def test_every_kind_of_model_says_of_its_goldens_what_it_said_here(check, make_web_bundle, head, device):
@@ -128,6 +108,13 @@ def test_an_int8_bundle_says_the_same(check, quantized, device):
     done = check(quantized, "--device", device)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "int8, onnx/model_quantized.onnx" in done.stdout
+    assert "8 of 8 goldens agree" in done.stdout
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_model_without_layers_says_the_same(check, static_bundle, device):
+    done = check(static_bundle, "--device", device)
+    assert done.returncode == 0, done.stdout + done.stderr
     assert "8 of 8 goldens agree" in done.stdout
 
 

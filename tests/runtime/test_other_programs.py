@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import doc_pages
 import numpy as np
 import onnxruntime
 import pytest
@@ -50,3 +51,18 @@ def test_an_embedding_model_has_the_vector_of_a_text_and_the_states_of_its_token
 @pytest.mark.parametrize("field", ["architectures", "id2label", "model_type", "pad_token_id"])
 def test_the_config_says_what_servers_ask_for(tiny_bundle, field):
     assert json.loads((tiny_bundle / "config.json").read_text())[field]
+
+
+@pytest.mark.parametrize("embeds", [False, True])
+def test_the_program_of_the_guide_asks_the_goldens(embeds, tiny_bundle, make_bundle, make_embedder, capsys):
+    folder = make_bundle(make_embedder("mean")) if embeds else tiny_bundle
+    page = doc_pages.text(doc_pages.DOCS / "guides" / "servers.md")
+    (program,) = (each for each in doc_pages.blocks(page, "python") if "goldens.json" in each)
+    for counts_padding in (False, True):
+        changed = program.replace('"out/"', repr(f"{folder}/"))
+        if counts_padding:
+            changed = changed.replace("each.attention_mask for", "[1] * len(each.ids) for")
+        exec(compile(changed, "servers.md", "exec"), {})
+        told = capsys.readouterr().out.splitlines()
+        assert len(told) == len(json.loads((folder / "goldens.json").read_text())["inputs"])
+        assert ("DIFFERS" in "".join(told)) is counts_padding
