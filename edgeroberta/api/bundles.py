@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -154,7 +155,7 @@ def pull(
         UsageError: There is no such repository or revision, or the output is there already.
     """
     from edgeroberta.hub import ids, pulling
-    from edgeroberta.storage import cache, paths
+    from edgeroberta.storage import paths
     from edgeroberta.storage.artifact import copy_tree
 
     wanted, place = ids.require(repository, revision), None if output is None else paths.named(Path(output))
@@ -163,4 +164,10 @@ def pull(
             "is there already; it is left untouched", where=str(place), hint="name another folder"
         )
     folder = pulling.pull(wanted)
-    return folder if place is None else cache.folder(place, lambda empty: copy_tree(folder, empty))
+    if place is None:
+        return folder
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{place.name}.", dir=place.parent) as temporary:
+        copy_tree(folder, Path(temporary) / place.name)
+        (Path(temporary) / place.name).rename(place)
+    return place

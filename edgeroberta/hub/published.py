@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from edgeroberta.errors import BundleError, GateError, UsageError
@@ -109,11 +109,25 @@ def form(
     making = _Making(folder, with_examples)
     making.add(fields, "")
     making.add_card(wanted)
-    others = (file.relative_to(folder).as_posix() for file in sorted(folder.rglob("*")) if file.is_file())
-    known = {*making.files, *making.left_out, *facts.files, *facts.links}
-    making.left_out.update({name: _NOT_OURS for name in others if name not in known})
+    making.left_out.update(
+        dict.fromkeys(_others(folder, {*making.files, *facts.files, *facts.links}), _NOT_OURS)
+    )
     _require_public(making.files, allowed=(*allowed, *wanted.repository.split("/")))
     return PublishedForm(facts, dict(sorted(making.files.items())), making.changed, making.left_out)
+
+
+def _others(folder: Path, known: Collection[str]) -> Iterator[str]:
+    """Yield what else is in a bundle's folder; a folder of others alone by its name."""
+    ours = {parent.as_posix() for name in known for parent in PurePosixPath(name).parents}
+    for item in sorted(folder.iterdir()):
+        name = item.name
+        if item.is_dir() and name not in ours:
+            yield f"{name}/"
+        elif item.is_dir():
+            below = {each.removeprefix(f"{name}/") for each in known if each.startswith(f"{name}/")}
+            yield from (f"{name}/{each}" for each in _others(item, below))
+        elif name not in known:
+            yield name
 
 
 class _Making:

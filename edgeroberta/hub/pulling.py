@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import glob
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,13 @@ from edgeroberta.hub import client
 from edgeroberta.hub.ids import HubId
 from edgeroberta.runtime import manifest
 from edgeroberta.runtime.manifest import MANIFEST_FILE, Manifest
+from edgeroberta.storage.files import README
 
 logger = logging.getLogger(__name__)
 
 _PUBLISH_AGAIN = "it was not published as a whole: edgeroberta push BUNDLE owner/name, where it was made"
 _MAIN = "main"
+_COMMIT = re.compile("[0-9a-f]{40}")
 
 
 def pull(wanted: HubId) -> Path:
@@ -33,6 +36,8 @@ def pull(wanted: HubId) -> Path:
         BundleError: It is no bundle, or not a whole one.
     """
     hub = client.package(wanted)
+    if (here := _pinned(hub, wanted)) is not None:
+        return here
     try:
         info = client.ask(wanted, lambda: hub.HfApi().model_info(wanted.repository, revision=wanted.revision))
     except UnavailableError as error:
@@ -50,6 +55,21 @@ def pull(wanted: HubId) -> Path:
     _check(hub, wanted, fetched, found)
     _remember(hub, wanted, fetched)
     return folder
+
+
+def _pinned(hub: Any, wanted: HubId) -> Path | None:
+    """Return what is here of a commit, which never changes, if it is whole; nobody needs to be asked then."""
+    if wanted.revision is None or not _COMMIT.fullmatch(wanted.revision):
+        return None
+    file = hub.try_to_load_from_cache(wanted.repository, MANIFEST_FILE, revision=wanted.revision)
+    if not isinstance(file, str):
+        return None
+    try:
+        found = manifest.read(Path(file).parent)
+        manifest.check_files(found)
+    except BundleError:  # which is put right where the Hub is asked
+        return None
+    return found.folder
 
 
 def _kept(hub: Any, wanted: HubId, unreachable: UnavailableError) -> Path:
@@ -116,7 +136,7 @@ def _fetch(hub: Any, fetched: HubId, found: Manifest) -> None:
     """Fetch what is not here yet; what the repository lacks is seen when files are checked."""
     names = [name for name in (*found.files, *found.links) if not (found.folder / name).is_file()]
     if names:
-        patterns = [glob.escape(name) for name in names]
+        patterns = [glob.escape(name) for name in (*names, README)]  # the card, which is not in the manifest
         client.ask(
             fetched,
             lambda: hub.snapshot_download(

@@ -46,7 +46,8 @@ def outcome(call: Callable[[], object]) -> str:
     try:
         call()
     except EdgeRobertaError as error:
-        return error.code if error.where and error.hint else f"{error.code}, without place or hint"
+        told = error.where and error.hint and loopback_hub.TOKEN not in str(error)
+        return error.code if told else f"{error.code}, badly told: {error}"
     return DONE
 
 

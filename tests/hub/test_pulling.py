@@ -45,6 +45,14 @@ def test_what_is_here_is_not_fetched_again_and_serves_without_a_network(hub, bun
     assert "cannot be reached" in caplog.text
 
 
+def test_a_commit_that_is_here_is_opened_without_asking(hub, bundle):
+    commit = hub.seed(NAME, bundle)
+    answer(NAME, revision=commit)
+    hub.requests.clear()
+    assert answer(f"{NAME}@{commit}") == answer(str(bundle))
+    assert hub.requests == []
+
+
 def test_a_folder_of_that_name_wins(hub, bundle, monkeypatch, tmp_path):
     shutil.copytree(bundle, tmp_path / "someone" / "reviews")
     monkeypatch.chdir(tmp_path)

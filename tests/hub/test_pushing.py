@@ -101,12 +101,15 @@ def test_what_was_pulled_can_be_published_again_as_it_is(hub, bundle, tmp_path):
     edgeroberta.push(bundle, NAME)
     copy = edgeroberta.pull(NAME, tmp_path / "copy")
     assert not [each for each in copy.rglob("*") if each.is_symlink()]
+    assert (copy / "README.md").is_file()
     edgeroberta.push(copy, "other/reviews")
     assert hub.files(NAME)["manifest.json"] == hub.files("other/reviews")["manifest.json"]
 
 
 def test_nothing_private_is_published(hub, bundle):
     (bundle / "notes.txt").write_text("mine")
+    (bundle / ".git" / "objects").mkdir(parents=True)
+    (bundle / "reports" / "bench.json").write_text("{}")
     done = edgeroberta.push(bundle, NAME)
     sent = hub.files(NAME)
     for name, data in sent.items():
@@ -114,7 +117,9 @@ def test_nothing_private_is_published(hub, bundle):
             assert secret not in data, name
     assert not {"notes.txt", "reports/report.md", "reports/reference/reference.json"} & set(sent)
     assert set(done.left_out) == {
+        ".git/",
         "notes.txt",
+        "reports/bench.json",
         "reports/report.md",
         "reports/report.html",
         "reports/reference/reference.json",
