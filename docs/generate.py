@@ -115,7 +115,7 @@ def python() -> str:
 #: Functions in the order in which a reader wants them.
 _ORDER = (
     "compress", "preview", "pretrain", "preview_pretraining", "load", "annotate", "watch", "evaluate",
-    "bench", "latency_table", "reference", "build", "check_bundle", "push", "pull", "doctor",
+    "bench", "compare", "latency_table", "reference", "build", "check_bundle", "push", "pull", "doctor",
     "list_recipes", "list_targets",
 )  # fmt: skip
 

@@ -197,6 +197,11 @@ CODES: dict[str, Code] = {
     ),
     "usage.question-empty": Code(2, "A question is empty.", "Pass a question and a context."),
     "usage.context-empty": Code(2, "The context of a question is empty.", "Pass a question and a context."),
+    "usage.other-task": Code(
+        2,
+        "Two bundles to be compared do not answer the same question.",
+        "Compare bundles of one task with the same labels.",
+    ),
     "usage.column-taken": Code(
         2,
         "The rows to be answered have a column of the name that one of the answers is to have.",

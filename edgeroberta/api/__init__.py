@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from edgeroberta.api.annotation import AnnotationResult, annotate, watch
 from edgeroberta.api.bundles import PushResult, pull, push
+from edgeroberta.api.comparison import ComparisonResult, compare
 from edgeroberta.api.compression import CompressionResult, compress, preview
 from edgeroberta.api.devices import (
     BuildResult,
@@ -56,6 +57,7 @@ __all__ = [
     "BundleError",
     "CheckResult",
     "CheckpointError",
+    "ComparisonResult",
     "CompressionResult",
     "DataError",
     "DoctorResult",
@@ -82,6 +84,7 @@ __all__ = [
     "bench",
     "build",
     "check_bundle",
+    "compare",
     "compress",
     "doctor",
     "evaluate",

@@ -27,7 +27,7 @@ from edgeroberta.storage import artifact
 from edgeroberta.targets.matching import resolve
 from edgeroberta.tasks import Task
 
-__all__ = ["BenchRequest", "benchmark", "keep", "remember", "write"]
+__all__ = ["BenchRequest", "benchmark", "judged", "keep", "remember", "write"]
 
 
 def benchmark(
@@ -56,7 +56,7 @@ def benchmark(
     models = lineup.exported_models(request, facts)
     notes: list[str] = []
     found = evaluation_data.find(request, facts, notes)
-    found = replace(found, task=_judged(request, found))
+    found = replace(found, task=judged(request, found))
     used = (name for asked in request.engines or facts.engines for name in asked.split("+"))
     for engine in dict.fromkeys(used):
         if (advice := processor.advise(facts, engine)) is not None:
@@ -77,7 +77,7 @@ def benchmark(
     return replace(table, notes=(*notes, *table.notes), target=target)
 
 
-def _judged(request: BenchRequest, data: EvaluationData) -> Task:
+def judged(request: BenchRequest, data: EvaluationData) -> Task:
     """Return the task judged by a metric that the rows have: the bundle's own, or what is usual for them.
 
     Raises UsageError: another metric was asked for, which these rows or the task do not have.

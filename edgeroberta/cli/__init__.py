@@ -28,6 +28,7 @@ COMMANDS = {
     "serve": "edgeroberta.load(bundle), for a server of your own",
     "verify": "edgeroberta.evaluate(bundle, data)",
     "bench": "edgeroberta.bench(bundle, data)",
+    "compare": "edgeroberta.compare(first, second)",
     "latency": "edgeroberta.latency_table(model, data)",
     "check": "edgeroberta.check_bundle(bundle)",
     "reference": "edgeroberta.reference(model, data, output=…)",

@@ -23,6 +23,7 @@ CALLS = {
     "serve": ("serve(",),
     "verify": ("edgeroberta.evaluate(",),
     "bench": ("edgeroberta.bench(",),
+    "compare": ("edgeroberta.compare(",),
     "latency": ("edgeroberta.latency_table(",),
     "check": ("edgeroberta.check_bundle(",),
     "reference": ("edgeroberta.reference(",),
