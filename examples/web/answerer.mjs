@@ -21,7 +21,8 @@ export const privacy = 'Texts stay in this browser.';
  * @returns {Promise<object>} `name`: of the bundle. `task`: as its manifest has it. `mask`: the mask token.
  *   `samples`: texts to begin with. `prompts`: names of what stands in front of texts, and `prompt`: the usual one.
  *   `facts`: what else is known, as rows of a table.
- * @throws {Error} With a `hint` where there is something to do about it; so do the functions below.
+ * @throws {Error} With a `hint` where there is something to do about it, and `again` where that may be to ask once more;
+ *   so do the functions below.
  */
 export async function open(loading) {
   const missing = lacking();

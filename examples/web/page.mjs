@@ -52,7 +52,7 @@ function opened(found) {
 function told({ question: { texts, typed }, answer, error, sent, current }) {
   const now = performance.now();
   if (current) {
-    at('again').hidden = !error;
+    at('again').hidden = !error?.again;
     at('answer').replaceChildren(...(error ? [paragraph(sentences(error))] : show(answer, texts)));
     at('latency').textContent = error ? '' : latencyOf(answer, now - sent);
     speak(error ? sentences(error) : spoken(answer, texts));

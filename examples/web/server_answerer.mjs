@@ -82,22 +82,23 @@ async function received(path, options) {
     response = await fetch(new URL(path, import.meta.url), { cache: 'no-store', ...options });
     found = await response.json();
   } catch (error) {
-    if (error.name === 'TimeoutError') throw problem(...SAID['answer-timeout']);
-    if (error.name !== 'SyntaxError') throw problem('the server does not answer', 'see whether it still runs, and ask again');
+    if (error.name === 'TimeoutError') throw problem(SAID['answer-timeout'], true);
+    if (error.name !== 'SyntaxError') throw problem(['the server does not answer', 'see whether it still runs, and ask again'], true);
   }
   if (response.ok && found !== undefined) return found;
   const { code, message, hint } = found?.error ?? { message: `the server answers ${response.status}`, hint: 'look at what it says in its log' };
-  throw problem(...(SAID[code] ?? [message, hint]));
+  // What was refused as it is would be refused again.
+  throw problem(SAID[code] ?? [message, hint], response.status >= 500);
 }
 
 const factsOf = ({ precision, gate, bundle, engine, engine_version: version, tiers, max_length: most, long_text: way, version: own }) => ({
   ...(precision ? { Model: precision, Gate: gate ?? 'not judged', Digest: bundle.slice(0, 16) } : {}),
   ...(tiers.length ? { Tiers: tiers.join(', ') } : {}),
-  'Long texts': `${LONG[way]} (${most} tokens)`,
+  'Long texts': `${LONG[way]}, where they have more than ${most.toLocaleString('en')} tokens`,
   Engine: `${engine} ${version}`,
   Server: `edgeroberta ${own}`,
 });
 
 const LONG = { truncate: 'cut', windows: 'read in windows', refuse: 'refused' };
 
-const problem = (what, hint) => Object.assign(new Error(what), { hint });
+const problem = ([what, hint], again) => Object.assign(new Error(what), { hint, again });

@@ -13,13 +13,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import chromium
 import numpy as np
 import pytest
+import served
 import web_packages
 from web_page import FAILED, HEADS, SHOWN
 
+from benchmarks import chromium
 from edgeroberta.roberta import static_graph
+from edgeroberta.runtime import Runtime
 from edgeroberta.stages.build import BuildConfig, build
 from edgeroberta.storage.artifact import Kind
 
@@ -165,3 +167,20 @@ def visit(browser, server, serve) -> Callable[[str], chromium.Page]:
         return browser
 
     return go
+
+
+@pytest.fixture
+def visit_server(browser) -> Iterator[Callable[..., chromium.Page]]:
+    """A function that serves a runtime and opens its page: ``visit_server(runtime, **settings)``."""
+    servers = []
+
+    def go(runtime: Runtime, **settings: Any) -> chromium.Page:
+        servers.append(served.start(runtime, **settings))
+        browser.open(servers[-1].server.address)
+        browser.wait("document.getElementById('text-0') !== null")
+        browser.server = servers[-1]
+        return browser
+
+    yield go
+    for server in servers:
+        server.stop()

@@ -11,12 +11,12 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 
-import chromium
 import pytest
 import served
 from web_packages import EXAMPLE
 from web_page import percent
 
+from benchmarks import chromium
 from edgeroberta.runtime import Runtime
 
 pytestmark = [pytest.mark.interchange, pytest.mark.slow]

@@ -6,36 +6,18 @@ Run with ``make test-optimum``. Needs Chromium (``apt install chromium``).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
 from typing import Any
 
-import chromium
 import pytest
 import served
 from web_page import HEADS, SHOWN, ask, plain, said
 
+from benchmarks import chromium
 from edgeroberta.runtime import Runtime
 
 pytestmark = [pytest.mark.interchange, pytest.mark.slow]
 
 LATENCY = "document.getElementById('latency').textContent"
-
-
-@pytest.fixture
-def visit_server(browser) -> Iterator[Callable[..., chromium.Page]]:
-    """A function that serves a runtime and opens its page: ``visit_server(runtime, **settings)``."""
-    servers = []
-
-    def go(runtime: Runtime, **settings: Any) -> chromium.Page:
-        servers.append(served.start(runtime, **settings))
-        browser.open(servers[-1].server.address)
-        browser.wait("document.getElementById('text-0') !== null")
-        browser.server = servers[-1]
-        return browser
-
-    yield go
-    for server in servers:
-        server.stop()
 
 
 @pytest.mark.parametrize("head", HEADS)
@@ -93,14 +75,14 @@ def test_long_texts_are_told(visit_server, bundles):
         assert "the first 512 tokens; the rest was not read" in tab.run(LATENCY)
 
 
-def refused(tab: chromium.Page, asked: str | tuple[str, str]) -> str:
+def refused(tab: chromium.Page, asked: str, *, again: bool) -> str:
     """Ask what is refused, and return what is said of it; the browser itself notes such answers as errors."""
     shown = ask(tab, asked)
     tab.listen()
     assert all("Failed to load resource" in each for each in tab.errors), tab.errors
     assert tab.errors
     tab.errors.clear()
-    assert tab.run("document.getElementById('again').checkVisibility()")
+    assert tab.run("document.getElementById('again').checkVisibility()") == again
     assert tab.run(LATENCY) == ""
     return shown
 
@@ -108,10 +90,13 @@ def refused(tab: chromium.Page, asked: str | tuple[str, str]) -> str:
 def test_what_the_server_refuses_is_said_in_words(visit_server, bundles):
     with Runtime.open(bundles / "single", long_text="refuse") as runtime:
         tab = visit_server(runtime, max_bytes=20_000)
-        shown = refused(tab, "The film is great. " * 300)
+        shown = refused(tab, "The film is great. " * 300, again=False)
         too_long = "The text is longer than the model reads, and this server refuses such texts."
         assert shown == f"{too_long} Shorten it."
-        assert refused(tab, "a" * 30_000) == "The text is larger than this server takes. Shorten it."
+        assert (
+            refused(tab, "a" * 30_000, again=False)
+            == "The text is larger than this server takes. Shorten it."
+        )
         tab.wait("document.getElementById('spoken').textContent.startsWith('The text is larger')")
         assert "100" not in ask(tab, "great film")
         assert not tab.run("document.getElementById('again').checkVisibility()")
@@ -130,12 +115,14 @@ def test_a_server_that_is_late_busy_or_gone_is_told_and_asked_again(visit_server
     runtime.tokenizer.encode = slow
     tab = visit_server(runtime, workers=1, queue=1, timeout=0.3)
     try:
-        assert refused(tab, "great film").startswith("The server had no answer in time.")
+        assert refused(tab, "great film", again=True).startswith("The server had no answer in time.")
         # The worker is at that text still; another client takes the only place in the queue.
         with tab.server.client() as client:
             client.send(served.post({"text": "other"}))
             served.wait_until(lambda: tab.server.metric("edgeroberta_queue_depth") == 1)
-            assert refused(tab, "a film").startswith("The server is busy: as many texts wait as may.")
+            assert refused(tab, "a film", again=True).startswith(
+                "The server is busy: as many texts wait as may."
+            )
         late.set()
         served.wait_until(lambda: tab.server.ask(served.get("/health")).status == 200)
         tab.run("document.getElementById('again').click()")
@@ -146,7 +133,7 @@ def test_a_server_that_is_late_busy_or_gone_is_told_and_asked_again(visit_server
         late.set()
     tab.server.stop()
     gone = "The server does not answer. See whether it still runs, and ask again."
-    assert refused(tab, "great film") == gone
+    assert refused(tab, "great film", again=True) == gone
 
 
 def test_a_server_without_an_answer_for_the_page_is_told(browser, visit_server, monkeypatch):
