@@ -42,10 +42,10 @@ def drawing(result: Result) -> str:
     history = [
         {"step": int(each["steps of the encoder"]), "perplexity": each["perplexity"]} for each in found
     ]
-    drawn = curve({"history": history, "best_step": history[-1]["step"]})
-    if drawn is None:
+    figure = next(curve({"history": history, "best_step": history[-1]["step"]}), None)
+    if figure is None:
         raise EdgeRobertaError("one evaluation is no curve", hint="python -m benchmarks.adaptation")
-    return drawn
+    return figure.drawings[0]
 
 
 def rows(

@@ -15,13 +15,13 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import chromium
 import doc_pages
 import numpy as np
 import pytest
 import web_packages
 from web_page import HEADS
 
+from benchmarks import chromium
 from edgeroberta.runtime import Runtime
 
 pytestmark = [pytest.mark.interchange, pytest.mark.slow]
