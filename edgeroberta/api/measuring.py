@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeroberta.api import bundles
+from edgeroberta.api import bundles, html_file
 from edgeroberta.api.arguments import paths
 from edgeroberta.api.data import Data, several, spec
 from edgeroberta.api.results import Result, refusals, reporting
@@ -82,6 +82,7 @@ def bench(
     dtypes: str | Sequence[str] = ("float32", "float16", "bfloat16"),
     wheelhouse: str | os.PathLike[str] | None = None,
     keep: bool = True,
+    html: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> BenchResult:
     """Measure size, accuracy, speed and memory; the table is kept in the bundle's ``reports/`` as well.
@@ -112,6 +113,7 @@ def bench(
         dtypes: Types in which the baseline is timed where there is a GPU.
         wheelhouse: With ``host``: folder of wheels, for devices without a package index.
         keep: With ``host``: leave files and environments there for the next time.
+        html: File to write the table to as a page with drawings, if it is to be written.
         progress: Where to report; bars in a terminal or notebook if not given.
 
     Returns:
@@ -125,6 +127,7 @@ def bench(
     """
     from edgeroberta.benchmark.run import BenchRequest
 
+    page = html_file.checked(html)
     request = BenchRequest(
         bundle=bundles.find(bundle),
         data=spec(
@@ -146,11 +149,12 @@ def bench(
     )
     if host:
         hosts = list(several(host))
-        return _on_hosts(request, hosts, None if wheelhouse is None else Path(wheelhouse), keep, progress)
+        wheels = None if wheelhouse is None else Path(wheelhouse)
+        return _with_page(_on_hosts(request, hosts, wheels, keep, progress), page)
     if wheelhouse is not None or not keep:
         option = "--no-keep" if not keep else "--wheelhouse"
         raise UsageError(f"{option} is for another machine", where=option, hint="add --host user@host")
-    return _here(request, progress)
+    return _with_page(_here(request, progress), page)
 
 
 @dataclass(frozen=True)
@@ -158,6 +162,7 @@ class LatencyResult(Result):
     """What layers of any shape cost on one engine of one device."""
 
     table: LatencyTable  # asked by shape and length: ``table.layer``, ``table.predict``
+    notes: tuple[str, ...] = ()  # where it was written as a page
 
     def to_json(self) -> dict[str, Any]:
         """Return the table as a JSON object, the same as ``edgeroberta latency --json``."""
@@ -184,6 +189,7 @@ def latency_table(
     host: str | None = None,
     wheelhouse: str | os.PathLike[str] | None = None,
     fresh: bool = False,
+    html: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> LatencyResult:
     """Measure what encoder layers of any heads and FFN width cost; the table is kept for later calls.
@@ -202,6 +208,7 @@ def latency_table(
         host: Measure on ``user@host`` over ssh, or a host of the configuration.
         wheelhouse: With ``host``: folder of wheels, for devices without a package index.
         fresh: Measure, also where there is a table.
+        html: File to write the table to as a page with drawings, if it is to be written.
         progress: Where to report; bars in a terminal or notebook if not given.
 
     Returns:
@@ -216,13 +223,16 @@ def latency_table(
     from edgeroberta.latency.measurement import measure
     from edgeroberta.latency.over_ssh import timer_on
     from edgeroberta.latency.request import request_for
+    from edgeroberta.report import latency
 
+    file = html_file.checked(html)
     given = spec(data, text=text, text_pair=text_pair, label=label, label_format=label_format)
     request = request_for(Path(model), given, target=target, engine=engine, threads=threads, rounds=rounds)
     wheels = None if wheelhouse is None else Path(wheelhouse)
     timer = timer_on(host, wheelhouse=wheels) if host else None
     table = measure(request, progress=reporting(progress), fresh=fresh, timer=timer, where=host)
-    return LatencyResult(table)
+    notes = () if file is None else (html_file.write(file, latency.page(table)),)
+    return LatencyResult(table, notes)
 
 
 def _here(request: BenchRequest, progress: Progress | None) -> BenchResult:
@@ -259,6 +269,18 @@ def _on_hosts(
     invalid = refusals(*(partial(require_valid, table.validity, where=host) for host, table in reached))
     failed = [each.error for each in found if each.error is not None]
     return BenchResult(request.bundle, hosts=found, notes=notes, errors=(*invalid, *failed))
+
+
+def _with_page(result: BenchResult, file: Path | None) -> BenchResult:
+    """Write a result as a page, where one is asked for and something was measured."""
+    from edgeroberta.benchmark import page
+
+    reached = [(each.host, each.comparison) for each in result.hosts if each.comparison is not None]
+    found = reached if result.comparison is None else [(None, result.comparison)]
+    if file is None or not found:
+        return result
+    note = html_file.write(file, page.page(result.bundle.resolve().name, found))
+    return replace(result, notes=(*result.notes, note))
 
 
 def _kept(write: Callable[[], Path]) -> str:

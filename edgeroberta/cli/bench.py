@@ -14,6 +14,7 @@ from edgeroberta.cli.options import (
     Bundle,
     Debug,
     GateMetric,
+    Html,
     Label,
     LabelFormat,
     Text,
@@ -99,6 +100,7 @@ def bench(
     host: Host = None,
     wheelhouse: Wheelhouse = None,
     no_keep: NoKeep = False,
+    html: Html = None,
     json: Annotated[bool, typer.Option("--json", help="Print the table as JSON.")] = False,
     debug: Debug = False,
 ) -> None:
@@ -127,6 +129,7 @@ def bench(
         dtypes=dtype.split(","),
         wheelhouse=wheelhouse,
         keep=not no_keep,
+        html=html,
         progress=console.progress(),
     )
     console.show(result, json=json)

@@ -9,7 +9,7 @@ import typer
 
 from edgeroberta import api
 from edgeroberta.cli import console
-from edgeroberta.cli.options import Debug, Label, LabelFormat, Text, TextPair
+from edgeroberta.cli.options import Debug, Html, Label, LabelFormat, Text, TextPair
 
 
 def latency(
@@ -36,6 +36,7 @@ def latency(
         Path | None, typer.Option(help="With --host: folder of wheels, for devices without a package index.")
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Measure, also where there is a table.")] = False,
+    html: Html = None,
     json: Annotated[bool, typer.Option("--json", help="Print the table as JSON.")] = False,
     debug: Debug = False,
 ) -> None:
@@ -54,6 +55,9 @@ def latency(
         host=host,
         wheelhouse=wheelhouse,
         fresh=fresh,
+        html=html,
         progress=console.progress(),
     )
     console.show(table, json=json)
+    for note in table.notes:
+        console.say(note)

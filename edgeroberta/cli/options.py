@@ -128,6 +128,9 @@ Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
 Work = Annotated[Path | None, typer.Option(help="Work folder; OUTPUT.work if not given.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check all, show what would run, stop.")]
 JsonOutcome = Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")]
+Html = Annotated[
+    Path | None, typer.Option(help="File to write the table to as a page with drawings, such as bench.html.")
+]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 # A budget in place of a recipe.

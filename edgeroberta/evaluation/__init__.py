@@ -60,7 +60,7 @@ class EvaluationOptions:
     engines: tuple[str, ...] | None = None  # engines to measure; None for all that the bundle has
     latency_rows: int = 100  # calls in each of three rounds
     threads: int = 1  # threads an engine gets
-    examples: int = 5000  # changed answers to list
+    examples: int = 2000  # changed answers to list
     keep_examples: bool = False  # show them with their texts, not by the number of their row alone
     seed: int = 0  # seed of the bootstrap and of the choice of texts
     leaked: int | None = None  # rows whose text was also among the training data; None when unknown

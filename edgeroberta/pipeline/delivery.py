@@ -50,6 +50,7 @@ _MEASURED = {
     "reports/bench-hosts.json": "reports/bench-hosts.json",
     "reports/bench-hosts.md": "reports/bench-hosts.json",
     "reports/budget.json": "reports/budget.json",
+    "reports/budget.html": "reports/budget.json",
     "reports/pareto.json": "reports/pareto.json",
     "reports/pareto.svg": "reports/pareto.json",
     # As version 0.4 called them.

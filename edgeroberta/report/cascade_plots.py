@@ -7,20 +7,7 @@ from typing import Any
 
 from edgeroberta.report.axes import LinearAxis
 from edgeroberta.report.figure import Figure
-from edgeroberta.report.plots import (
-    BOTTOM,
-    HEIGHT,
-    LEFT,
-    RIGHT,
-    SERIES,
-    TOP,
-    WIDTH,
-    Plot,
-    line,
-    shortened,
-    svg,
-    text,
-)
+from edgeroberta.report.plots import RIGHT, SERIES, WIDTH, Plot, legend, line, svg, text
 
 Found = Mapping[str, Any]
 
@@ -73,28 +60,29 @@ def reliability(choice: Found) -> Iterator[Figure]:
     sure = [each["confidence"] for tier in tiers for each in tier["reliability"]]
     shares = [each["agreeing"] for tier in tiers for each in tier["reliability"]]
     probable = min(sure) >= 0
+    kinds = [(tier["name"], SERIES[number % len(SERIES)]) for number, tier in enumerate(tiers)]
+    named, end = legend(kinds, 16)
     plot = Plot(
         LinearAxis.over([*sure, *([1.0] if probable else [])], most=1.0 if probable else None),
         LinearAxis.over([*shares, 1.0], least=0.05, most=1.0),
+        int(end) + 42,
+        int(end) + 276,
     )
     low = max(plot.x.low, plot.y.low)
     across = "confidence, mean of a tenth of the texts" if probable else "confidence: how far off, negative"
     parts = [
+        *named,
         *plot.axes(across, "share with the last tier's answer", _share(plot)),
         *([plot.curve([(low, low), (1.0, 1.0)], "grey dashed")] if probable else []),
     ]
-    for number, tier in enumerate(tiers):
-        kind = SERIES[number % len(SERIES)]
+    for tier, (_, kind) in zip(tiers, kinds, strict=True):
         points = [(each["confidence"], each["agreeing"]) for each in tier["reliability"]]
         parts += [plot.curve(points, kind), *plot.dots(points, kind)]
         if tier["threshold"] is not None and plot.x.low <= tier["threshold"] <= plot.x.high:
             x, _ = plot.at(tier["threshold"], plot.y.low)
-            parts.append(line((x, TOP), (x, HEIGHT - BOTTOM), f"line thin {kind}"))
-        y = HEIGHT - BOTTOM - 12 - 16 * number
-        parts.append(line((LEFT + 8, y - 4), (LEFT + 32, y - 4), f"line {kind}"))
-        parts.append(text(LEFT + 38, y, shortened(tier["name"], 40)))
+            parts.append(line((x, plot.top), (x, plot.bottom), f"line thin {kind}"))
     title = "How often tiers have the last one's answer, by how sure they are"
-    yield Figure(f"{title}; upright lines are thresholds.", (svg(title, parts),))
+    yield Figure(f"{title}; upright lines are thresholds.", (svg(title, parts, height=plot.bottom + 50),))
 
 
 def _share(plot: Plot) -> Callable[[float], str]:

@@ -136,8 +136,8 @@ def pareto_figure(
     )
     hollow = " Hollow ones are predicted, not measured." if any(each.predicted for each in points) else ""
     caption = (
-        f"{metric} against {latency}: higher and further left is better. The broken line joins what nothing "
-        f"else beats in both.{hollow}"
+        f"The higher and the further left, the better: {metric} against {latency}. The broken line joins "
+        f"what nothing else beats in both.{hollow}"
     )
     return Figure(caption, (drawing,), table=pareto_table(points, metric=metric))
 

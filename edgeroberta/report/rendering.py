@@ -20,6 +20,11 @@ def render(template: str, **values: Any) -> str:
     return _environment(page=template.endswith(".html.j2")).get_template(template).render(values)
 
 
+def check() -> None:
+    """Raise UnavailableError where Jinja2 is not installed."""
+    _environment(page=True)
+
+
 @functools.cache
 def _environment(*, page: bool) -> Environment:
     try:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from edgeroberta.errors import UsageError
+from edgeroberta.errors import UnavailableError, UsageError
 from edgeroberta.latency.calltimes import CallTimes
 from edgeroberta.measure import subjects
 from edgeroberta.measure.process import Worker
@@ -18,7 +18,7 @@ from edgeroberta.measure.protocol import Inputs
 from edgeroberta.measure.rounds import RepetitionPlan, RepetitionRun, run_interleaved
 from edgeroberta.progress import Progress
 from edgeroberta.report.pareto import ParetoPoint, pareto_json, pareto_svg, pareto_table
-from edgeroberta.search import candidates, probing
+from edgeroberta.search import candidates, page, probing
 from edgeroberta.search.candidates import Candidate, PredictedResult
 from edgeroberta.search.limits import BudgetLimits
 from edgeroberta.search.probing import ShortDistillation
@@ -29,7 +29,8 @@ SCHEMA_VERSION = 3
 KIND = "edgeroberta-budget"
 
 logger = logging.getLogger(__name__)
-REPORT, PARETO_JSON, PARETO_SVG = "reports/budget.json", "reports/pareto.json", "reports/pareto.svg"
+REPORT, PAGE = "reports/budget.json", "reports/budget.html"
+PARETO_JSON, PARETO_SVG = "reports/pareto.json", "reports/pareto.svg"
 
 
 @dataclass(frozen=True)
@@ -143,13 +144,26 @@ class SearchResult:
         (bundle / REPORT).parent.mkdir(exist_ok=True)
         try:
             check_place(bundle, (PARETO_JSON, PARETO_SVG))
-            check_place(bundle, (REPORT,))
+            check_place(bundle, (REPORT, PAGE))
         except UsageError as error:
             logger.warning("the Pareto front is not written: %s", error)
             return
         write_json(bundle / PARETO_JSON, pareto_json(self.points, metric=self.metric))
         write_text(bundle / PARETO_SVG, pareto_svg(self.points, title=title, metric=self.metric, floor=floor))
         write_json(bundle / REPORT, self.to_json())
+        self._write_page(bundle / PAGE, floor)
+
+    def _write_page(self, file: Path, floor: float) -> None:
+        said = [f"Asked: {self.limits.told}.", f"Chosen: {self.chosen.name}."]
+        said += [f"Not met: {each}." for each in self.missed]
+        said.append(f"{self.kept:.1%} of the baseline's {self.metric} is kept.")
+        device = f"{self.engine} on {self.device}"
+        try:
+            text = page.page(said, self.points, self.probes, metric=self.metric, floor=floor, device=device)
+        except UnavailableError as error:
+            logger.warning("%s is not written: %s", PAGE, error.what)
+            return
+        write_text(file, text)
 
 
 #: Series of the Pareto front's points.
@@ -193,5 +207,5 @@ def _timed(entry: RepetitionRun) -> TimedBundle:
 
 def size_of(folder: Path) -> int:
     """Return the bytes of all files of a bundle but those that :meth:`SearchResult.write` adds."""
-    added = {folder / name for name in (REPORT, PARETO_JSON, PARETO_SVG)}
+    added = {folder / name for name in (REPORT, PAGE, PARETO_JSON, PARETO_SVG)}
     return tree_bytes(folder, without=added)

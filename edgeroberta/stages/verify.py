@@ -122,7 +122,7 @@ class VerifyConfig(StageConfig):
         "target", description="Engines to measure: those of the target, or a list of names."
     )
     latency_rows: int = Field(100, ge=1, description="Texts timed in each of three rounds.")
-    examples: int = Field(5000, ge=0, description="Changed answers to list, by row number.")
+    examples: int = Field(2000, ge=0, description="Changed answers to list, by row number.")
     keep_examples: bool = Field(
         False, description="List them with their texts, which are your data and are then part of the bundle."
     )

@@ -213,3 +213,14 @@ def test_a_baseline_that_is_another_model_is_found_by_its_answers(bundle, tmp_pa
     assert run("bench", bundle, "--rounds", 1, "--model", folder, "--json") == 0
     rows = json.loads(capsys.readouterr().out)["rows"]
     assert [row["status"] for row in rows] == ["stored", "wrong", "ok"]
+
+
+def test_the_table_is_written_as_a_page_as_well(bundle, tmp_path, capsys):
+    file = tmp_path / "bench.html"
+    assert run("bench", bundle, "--rounds", 1, "--html", file) == 0
+    assert capsys.readouterr().err.splitlines()[-1] == f"written to {file}"
+    shown = file.read_text(encoding="utf-8")
+    assert '<h1 class="">Benchmark of bundle</h1>' in shown
+    assert shown.count("<svg") >= 4
+    assert run("bench", bundle, "--html", tmp_path / "bench.csv") == 2
+    assert "'bench.csv' is no name of a page" in capsys.readouterr().err

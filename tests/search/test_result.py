@@ -15,7 +15,7 @@ from edgeroberta.roberta.shape import LayerShape
 from edgeroberta.search.candidates import Candidate, PredictedResult
 from edgeroberta.search.limits import BudgetLimits
 from edgeroberta.search.probing import ShortDistillation
-from edgeroberta.search.result import FULL, MADE, PARETO_SVG, REPORT, SearchResult, size_of
+from edgeroberta.search.result import FULL, MADE, PAGE, PARETO_SVG, REPORT, SearchResult, size_of
 
 PREDICTED = PredictedResult(CallTimes(0.0012, 0.001, 0.002, 0.003), speedup=4.2, bytes=10_000_000)
 CHOSEN = Candidate((0, 2), (LayerShape(3, 96), LayerShape(2, 64)), None, PREDICTED, 0.7, False)
@@ -129,6 +129,16 @@ def test_candidates_that_cannot_be_told_apart_are_called_tied():
     ) in outcome(BudgetLimits(speedup=4), probes=probes).to_text(failed=False).splitlines()
 
 
+def test_the_candidates_that_were_compared_are_drawn_by_what_is_predicted(tmp_path):
+    other = replace(CHOSEN, layers=(0,), shapes=(LayerShape(4, 128),), whole=True)
+    probes = (ShortDistillation(CHOSEN, 0.91, 0.88), ShortDistillation(other, 0.875, 0.85, BEHIND))
+    outcome(BudgetLimits(speedup=4), probes=probes).write(tmp_path)
+    shown = (tmp_path / PAGE).read_text(encoding="utf-8")
+    assert shown.count("<svg") == 2
+    assert "Hollow ones are predicted" in shown
+    assert "1 layer, predicted</text>" in shown
+
+
 def test_the_pace_of_the_machine_is_told_beside_the_prediction():
     found = outcome(BudgetLimits(speedup=4)).to_json()
     assert found["baseline"] == {"p50_ms_then": 4.2, "p50_ms_now": 4.62, "clock_ratio": pytest.approx(1.1)}
@@ -155,6 +165,10 @@ def test_the_reports_lie_in_the_bundle_and_are_not_counted_in_its_size(tmp_path)
     written = json.loads((tmp_path / REPORT).read_text(encoding="utf-8"))
     assert (written["predicted"]["p50_ms"], written["measured"]["p50_ms"]) == (1.0, 1.1)
     assert "asked for: 88.2 %" in (tmp_path / PARETO_SVG).read_text(encoding="utf-8")
+    shown = (tmp_path / PAGE).read_text(encoding="utf-8")
+    assert "asked for: 88.2 %" in shown
+    assert "Asked: " in shown
+    assert "The candidates that were compared" not in shown
     assert size_of(tmp_path) == 5
     (tmp_path / "again").hardlink_to(tmp_path / "model.onnx")
     assert size_of(tmp_path) == 5  # one file with two names
