@@ -32,8 +32,8 @@ def package(wanted: HubId) -> Any:
         raise UnavailableError(
             "no folder here, and the Hub is read by the package 'huggingface_hub', which is not installed",
             where=str(wanted),
-            hint="pip install 'edgeroberta[hub]'; or, on another computer, edgeroberta pull "
-            f"{wanted} -o out/, and copy that folder",
+            hint="pip install huggingface_hub, or 'edgeroberta[hub]' on a workstation; or, on another "
+            f"computer, edgeroberta pull {wanted} -o out/, and copy that folder here",
             code="unavailable.extra",
         ) from error
     return huggingface_hub

@@ -93,7 +93,16 @@ def _name(place: str) -> str:
 
 def without_places(text: str) -> str:
     """Return a text in which every path of a computer is the name at its end."""
-    return _places().sub(lambda found: _name(found[0]) + ("." if found[0].endswith(".") else ""), text)
+    while (
+        shorter := _places().sub(_shortened, text)
+    ) != text:  # what is left may be one with what stood before
+        text = shorter
+    return text
+
+
+def _shortened(found: re.Match[str]) -> str:
+    """Return the name at a path's end, and the end of a sentence behind it."""
+    return _name(found[0]) + ("." if found[0].endswith(".") else "")
 
 
 def rewritten(value: Any, *, sources: bool = False) -> Any:

@@ -32,6 +32,10 @@ _SENTENCES = {
     "en": ("Anna Berg flew from Oslo to Rome last week.", "She took a plane to Italy.", "It rains again."),
     "zh": ("安娜上周从北京飞往上海。", "她坐飞机去了上海。", "又下雨了。"),
 }  # fmt: skip
+_OPINIONS = {
+    "en": "The music was good, but the second half was too long.",
+    "zh": "音乐很好，但是后半部分太长了。",
+}
 _QUESTIONS = {"en": "Where did Anna Berg fly to?", "zh": "安娜飞往哪里？"}
 _MASKED = {"en": "The capital of France is {}.", "zh": "今天天气很{}。"}
 
@@ -131,4 +135,6 @@ def widget(task: Mapping[str, Any], family: str, languages: Sequence[str] = ()) 
         return [{"text": _MASKED[language].format(USUAL[family == "bert"])}]
     if problem == Problem.EMBEDDING:
         return [{"source_sentence": first, "sentences": [second, third]}]
-    return [{"text": first, **({"text_pair": second} if task["pair"] else {})}]
+    if task["pair"]:
+        return [{"text": first, "text_pair": second}]
+    return [{"text": first if problem == Problem.TOKENS else _OPINIONS[language]}]

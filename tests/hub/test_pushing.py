@@ -10,6 +10,8 @@ from pathlib import Path
 import fake_bundles
 import fake_cascades
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import edgeroberta
@@ -287,6 +289,33 @@ def _empty(folder: Path) -> bool:
 )
 def test_paths_become_names_and_other_words_stay(text, public):
     assert private.without_places(text) == public
+
+
+_PIECES = (
+    "/home/",
+    "/tmp/",
+    "~/",
+    "C:\\",
+    "\\\\host\\",
+    "file://",
+    "/",
+    "\\",
+    ":",
+    ".",
+    " ",
+    "anna",
+    "x.csv",
+    '"',
+    "<",
+    "\n",
+)
+
+
+@given(st.lists(st.sampled_from(_PIECES), max_size=12).map("".join))
+def test_no_path_is_left_of_any_text(text):
+    public = private.without_places(text)
+    assert not list(private.findings("report.md", public.encode(), ()))
+    assert private.without_places(public) == public
 
 
 def test_names_that_many_have_are_no_secret(monkeypatch):

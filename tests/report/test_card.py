@@ -136,7 +136,7 @@ def test_the_front_matter_is_what_the_hub_reads(manifest, report):
         "library_name": "edgeroberta",
         "pipeline_tag": "text-classification",
         "tags": ["edgeroberta", "roberta", "onnx", "int8", "onnxruntime", "openvino"],
-        "widget": [{"text": "Anna Berg flew from Oslo to Rome last week."}],
+        "widget": [{"text": "The music was good, but the second half was too long."}],
         "model-index": [
             {
                 "name": "reviews (int8)",

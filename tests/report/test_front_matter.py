@@ -174,7 +174,7 @@ def test_a_data_set_of_the_hub_goes_by_its_id(manifest, report, source, dataset)
 
 def test_a_chinese_model_is_tried_with_chinese(manifest, report):
     (example,) = fields(card.write(manifest, report, base=BaseCard(languages=("zh",))))["widget"]
-    assert example == {"text": "安娜上周从北京飞往上海。"}
+    assert example == {"text": "音乐很好，但是后半部分太长了。"}
 
 
 @pytest.mark.parametrize(("family", "mask"), [("roberta", "<mask>"), ("bert", "[MASK]")])
