@@ -115,8 +115,8 @@ def python() -> str:
 #: Functions in the order in which a reader wants them.
 _ORDER = (
     "compress", "preview", "pretrain", "preview_pretraining", "load", "annotate", "watch", "evaluate",
-    "bench", "compare", "latency_table", "reference", "build", "check_bundle", "push", "pull", "doctor",
-    "list_recipes", "list_targets",
+    "bench", "compare", "inspect_bundle", "latency_table", "reference", "build", "check_bundle", "push",
+    "pull", "doctor", "list_recipes", "list_targets",
 )  # fmt: skip
 
 

@@ -67,6 +67,8 @@ class ParquetSink:
         if self._held:
             self._writer.write_table(pyarrow.concat_tables(self._held))
             self._held = []
+            # Else the pool keeps what a large group took, and the process seems to grow (pyarrow 26).
+            pyarrow.default_memory_pool().release_unused()
 
     def _fitted(self, table: Any, where: str) -> Any:
         """Give rows of JSON Lines the types of the first ones; columns that they lack are empty."""

@@ -23,6 +23,7 @@ from edgeroberta.api.devices import (
     list_targets,
 )
 from edgeroberta.api.evaluation import EvaluationResult, evaluate, load, reference
+from edgeroberta.api.inspection import InspectionResult, inspect_bundle
 from edgeroberta.api.measuring import BenchResult, LatencyResult, bench, latency_table
 from edgeroberta.api.pretraining import PretrainingResult, pretrain, preview_pretraining
 from edgeroberta.errors import (
@@ -68,6 +69,7 @@ __all__ = [
     "EvaluationResult",
     "FilledToken",
     "GateError",
+    "InspectionResult",
     "LatencyResult",
     "MaskPrediction",
     "Prediction",
@@ -88,6 +90,7 @@ __all__ = [
     "compress",
     "doctor",
     "evaluate",
+    "inspect_bundle",
     "latency_table",
     "list_recipes",
     "list_targets",

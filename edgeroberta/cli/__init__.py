@@ -30,6 +30,7 @@ COMMANDS = {
     "bench": "edgeroberta.bench(bundle, data)",
     "compare": "edgeroberta.compare(first, second)",
     "latency": "edgeroberta.latency_table(model, data)",
+    "inspect": "edgeroberta.inspect_bundle(bundle)",
     "check": "edgeroberta.check_bundle(bundle)",
     "reference": "edgeroberta.reference(model, data, output=…)",
     "push": "edgeroberta.push(bundle, repository)",

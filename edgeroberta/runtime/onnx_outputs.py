@@ -4,7 +4,7 @@ ONNX Runtime computes every output of a graph, whichever are asked for (1.32). O
 and that is dear is better not in the graph. Only the list of outputs changes; ONNX Runtime itself takes out
 the nodes that nobody reads then. The file is a protobuf message (onnx.proto: ``ModelProto.graph`` is field 7,
 ``GraphProto.initializer`` field 5, ``input`` field 11, ``output`` field 12, ``ValueInfoProto.name`` field 1,
-``TensorProto.name`` field 8).
+``TensorProto.dims`` field 1, ``data_type`` field 2, ``name`` field 8).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 _GRAPH, _INPUT, _OUTPUT, _NAME = 7, 11, 12, 1
 _INITIALIZER, _TENSOR_NAME = 5, 8
+_DIMENSIONS, _TYPE = 1, 2
 #: Wire types: a number, a message or bytes with their length in front, and those of fixed length.
 _VARINT, _BYTES = 0, 2
 _FIXED = {1: 8, 5: 4}
@@ -26,6 +27,41 @@ class _Field(NamedTuple):
     start: int  # where its tag is
     body: int  # where its content is
     stop: int  # where the next field is
+
+
+class StoredTensor(NamedTuple):
+    """A tensor that an ONNX file stores, or that lies beside it."""
+
+    name: str
+    shape: tuple[int, ...]
+    type: int  # number in the enum ``TensorProto.DataType``
+
+
+def tensors(path: Path) -> list[StoredTensor]:
+    """List the stored tensors of a graph; none where the file is no ONNX."""
+    try:
+        with path.open("rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            graph = _graph(data)
+            return [
+                StoredTensor(name, *_shape_and_type(data, field))
+                for name, field in _named(data, graph, _INITIALIZER, _TENSOR_NAME)
+            ]
+    except (OSError, ValueError, IndexError, KeyError, StopIteration):
+        return []
+
+
+def _shape_and_type(data: mmap.mmap, tensor: _Field) -> tuple[tuple[int, ...], int]:
+    shape: list[int] = []
+    kind = 0
+    for field in _fields(data, tensor.body, tensor.stop):
+        if field.number == _TYPE:
+            kind = _number(data, field.body)[0]
+        elif field.number == _DIMENSIONS:  # one number, or all of them packed
+            place = field.body
+            while place < field.stop:
+                size, place = _number(data, place)
+                shape.append(size)
+    return tuple(shape), kind
 
 
 def names(path: Path) -> list[str]:

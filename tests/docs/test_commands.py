@@ -25,6 +25,7 @@ CALLS = {
     "bench": ("edgeroberta.bench(",),
     "compare": ("edgeroberta.compare(",),
     "latency": ("edgeroberta.latency_table(",),
+    "inspect": ("edgeroberta.inspect_bundle(",),
     "check": ("edgeroberta.check_bundle(",),
     "reference": ("edgeroberta.reference(",),
     "push": ("edgeroberta.push(",),
