@@ -24,6 +24,8 @@ _ROOTS = (
     *("Users", "Volumes", "content", "data", "home", "media", "mnt", "nfs", "opt", "private", "projects"),
     *("root", "run", "scratch", "srv", "storage", "tmp", "usr", "var", "work", "workspace"),
 )
+#: Folders of every system, in which there is nothing of anybody's.
+_SYSTEM = {"bin", "boot", "dev", "lib", "lib64", "proc", "sbin", "sys"}
 _END = r"[^\s\"'`<>|,;:*?)\]}]*"
 #: Names that so many computers and accounts have that they tell of none.
 _COMMON = frozenset(
@@ -78,10 +80,8 @@ class Finding:
 
 @functools.cache
 def _places() -> re.Pattern[str]:
-    here = (
-        {each.name for each in os.scandir(Path.home().anchor) if each.is_dir()} if os.name == "posix" else ()
-    )
-    roots = "|".join(sorted(map(re.escape, {*_ROOTS, *here})))
+    here = {each.name for each in os.scandir("/") if each.is_dir()} if os.name == "posix" else set()
+    roots = "|".join(sorted(map(re.escape, {*_ROOTS, *here} - _SYSTEM)))
     start = rf"/(?:{roots})/|~(?:[a-z_][\w-]*)?/|file://+|[A-Za-z]:[\\/](?=\w)|\\\\[\w.-]+\\(?=\w)"
     return re.compile(rf"(?<![\w.:/~<)\]}}\\-])(?:{start}){_END}")
 

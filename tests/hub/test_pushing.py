@@ -285,6 +285,7 @@ def _empty(folder: Path) -> bool:
         ("</td></data/x>", "</td></data/x>"),
         ("and/or 3/4 ~5.7x a/home/b", "and/or 3/4 ~5.7x a/home/b"),
         ("POST /predict, /v2/models", "POST /predict, /v2/models"),
+        ("flags of /proc/cpuinfo, /dev/null", "flags of /proc/cpuinfo, /dev/null"),
     ],
 )
 def test_paths_become_names_and_other_words_stay(text, public):
