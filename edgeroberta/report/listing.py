@@ -12,7 +12,7 @@ from edgeroberta.escaping import plain
 #: Bytes that all rows may take; a page stays below 1 MB with them.
 ROOM = 600_000
 #: Lengths to which texts are cut, the longest first, until all rows have room.
-_LENGTHS = (2000, 1000, 600, 400, 250, 160, 100, 60, 40)
+_LENGTHS = (2000, 1000, 600, 400, 250, 160, 100)
 #: Bytes of markup in a row, and in a cell.
 _ROW, _CELL = 10, 4
 #: Pairs of answers that can be chosen from.

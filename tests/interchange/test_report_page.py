@@ -9,12 +9,12 @@ import base64
 import re
 from pathlib import Path
 
-import chromium
 import example_reports
 import fake_latency
 import fake_tables
 import pytest
 
+from benchmarks import chromium
 from edgeroberta.benchmark import page as bench_page
 from edgeroberta.report import latency
 from edgeroberta.report.verification import page

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from page_reader import PageReader, check_policy, skeleton
 
 from edgeroberta.latency.calltimes import CallTimes
 from edgeroberta.metrics import Interval
@@ -137,6 +138,16 @@ def test_the_candidates_that_were_compared_are_drawn_by_what_is_predicted(tmp_pa
     assert shown.count("<svg") == 2
     assert "Hollow ones are predicted" in shown
     assert "1 layer, predicted</text>" in shown
+
+
+def test_a_device_s_name_never_becomes_markup_of_the_page(tmp_path):
+    hostile = '"><script>alert(1)</script>'
+    read = []
+    for device in ("a machine", hostile):
+        outcome(BudgetLimits(speedup=4), device=device).write(tmp_path)
+        read.append(PageReader((tmp_path / PAGE).read_text(encoding="utf-8")))
+    assert skeleton(read[0]) == skeleton(read[1])
+    check_policy(read[1])
 
 
 def test_the_pace_of_the_machine_is_told_beside_the_prediction():
