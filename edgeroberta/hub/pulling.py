@@ -13,7 +13,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from edgeroberta.errors import BundleError, UnavailableError
+from edgeroberta.errors import BundleError, EdgeRobertaError, UnavailableError
 from edgeroberta.hub import client
 from edgeroberta.hub.ids import HubId
 from edgeroberta.runtime import manifest
@@ -168,7 +168,12 @@ def _remember(hub: Any, wanted: HubId, fetched: HubId) -> None:
     """Let the cache know which commit the revision is at, now that it is here."""
     if wanted.revision == fetched.revision:
         return
+    named = HubId(wanted.repository, wanted.revision or _MAIN)
     try:
-        hub.hf_hub_download(fetched.repository, MANIFEST_FILE, revision=wanted.revision or _MAIN)
-    except Exception as error:  # it is only for the next time without a network
+        client.ask(
+            named,
+            lambda: hub.hf_hub_download(named.repository, MANIFEST_FILE, revision=named.revision),
+            repeat=False,
+        )
+    except (EdgeRobertaError, OSError) as error:  # it is only for the next time without a network
         logger.info("%s: not noted for use without a network (%s)", wanted, error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -245,6 +246,19 @@ def test_a_copy_that_is_no_longer_whole_is_not_used_without_the_hub(hub, bundle,
     file.unlink()
     hub.faults.append(Fault("", cut=True))
     assert pulled(tmp_path / "cache", monkeypatch) == "hub.incomplete"
+
+
+def test_a_full_disk_is_told_as_the_system_tells_it(hub, bundle, tmp_path, monkeypatch):
+    import huggingface_hub
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path))
+
+    hub.seed(NAME, bundle)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        edgeroberta.pull(NAME)
+    assert caught.value.errno == errno.ENOSPC
 
 
 def killed_at(hub, asked: str, tmp_path: Path, *words: str) -> None:
