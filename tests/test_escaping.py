@@ -49,7 +49,7 @@ def test_nothing_that_the_command_line_prints_reaches_a_terminal_raw(capsys):
     console.out(HOSTILE)
     console.out_json({"label": HOSTILE})
     console.say(HOSTILE)
-    console.show_log()
+    console.set_voice()
     logging.getLogger("edgeroberta.test").warning("%s", HOSTILE[:-1])  # pytest reports it, to other processes
     captured = capsys.readouterr()
     for text in (captured.out, captured.err):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,6 +21,8 @@ from edgeroberta.runtime.answers import Said
 from edgeroberta.runtime.embedding_texts import Prompt
 from edgeroberta.runtime.encoding import Input
 from edgeroberta.tasks import Problem, Similarity, Word
+
+logger = logging.getLogger(__name__)
 
 
 class OnError(Word):
@@ -100,6 +103,9 @@ def run(runtime: Runtime, source: str, output: str, options: FilterOptions, *, p
         format_ = options.output_format or _format(output, rows)
         columns = _columns(runtime, rows, options)
         answer_columns.refuse_clashes(rows.names, columns, source)
+        read_as = "each row as it says" if rows.reading is None else rows.reading
+        logger.info("%s: %s, %s; on %s", source, rows.format, read_as, runtime.engine)
+        logger.info("%s: %s with %s", output, format_, ", ".join(each.name for each in columns))
         with (
             sinks.opened(output, format_, rows, columns) as sink,
             progress.bar("run", rows.total, rows.unit) as advance,

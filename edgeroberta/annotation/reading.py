@@ -35,6 +35,9 @@ class Reading:
     text: str
     pair: str | None  # column of the second text; None where a row is one text
 
+    def __str__(self) -> str:
+        return f"text {self.text!r}" + ("" if self.pair is None else f", second text {self.pair!r}")
+
     def of(self, first: Any, second: Any, where: str) -> Asked:
         """Return what a row with these cells asks, or the error that says what is wrong with them."""
         wrong = _wrong(first, self.text) or (self.pair and _wrong(second, self.pair))

@@ -15,7 +15,8 @@ from typing import Annotated
 import typer
 
 from edgeroberta.cli import console
-from edgeroberta.errors import EdgeRobertaError, shortened
+from edgeroberta.cli.options import Debug, Quiet, Verbose
+from edgeroberta.errors import EdgeRobertaError, UsageError, shortened
 from edgeroberta.version import __version__
 
 #: Commands in the order of the help, each with its call in Python; each is a module of this package with a
@@ -53,7 +54,9 @@ def _options(
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
     ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    debug: Debug = False,
 ) -> None:
     """Distill, quantize, verify and run RoBERTa encoders on edge devices."""
 
@@ -81,20 +84,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     # Read before typer does, so that an error while the commands load shows its traceback, too.
-    debug = "--debug" in given
-    console.show_log()
+    options = given[: given.index("--")] if "--" in given else given
+    debug = "--debug" in options
+    quiet, verbose = not {"-q", "--quiet"}.isdisjoint(options), not {"-v", "--verbose"}.isdisjoint(options)
+    console.set_voice(quiet=quiet, verbose=verbose and not quiet, debug=debug)
     try:
+        if quiet and verbose:
+            raise UsageError("--quiet and --verbose together", where="--quiet", hint="leave one out")
         application()(args=given, prog_name="edgeroberta")
     except EdgeRobertaError as error:
         if debug:
-            console.say(traceback.format_exc().rstrip())
+            console.complain(traceback.format_exc().rstrip())
         console.say_error(error)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except OSError as error:
         if debug:
-            console.say(traceback.format_exc().rstrip())
+            console.complain(traceback.format_exc().rstrip())
         # Whatever is read or written: a name that is too long, a folder that may not be read, a full disk.
         what = f"the system refuses this: {error.strerror}" if error.strerror else f"failed: {error}"
         console.say_error(
@@ -103,8 +110,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(EdgeRobertaError.exit_code)
     except Exception as error:
         if debug:
-            console.say(traceback.format_exc().rstrip())
-        console.say(f"error: unexpected {type(error).__name__}: {shortened(str(error))}")
+            console.complain(traceback.format_exc().rstrip())
+        console.complain(f"error: unexpected {type(error).__name__}: {shortened(str(error))}")
         if not debug:
-            console.say(f"  next: edgeroberta --debug {shortened(' '.join(given))}")
+            console.complain(f"  next: edgeroberta --debug {shortened(' '.join(given))}")
         sys.exit(1)

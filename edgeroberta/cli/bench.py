@@ -17,8 +17,10 @@ from edgeroberta.cli.options import (
     Html,
     Label,
     LabelFormat,
+    Quiet,
     Text,
     TextPair,
+    Verbose,
     names,
 )
 
@@ -102,6 +104,8 @@ def bench(
     no_keep: NoKeep = False,
     html: Html = None,
     json: Annotated[bool, typer.Option("--json", help="Print the table as JSON.")] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
     """Measure size, accuracy, speed and memory; the table is kept in the bundle's reports/ as well."""

@@ -9,7 +9,7 @@ import typer
 
 from edgeroberta import api
 from edgeroberta.cli import console
-from edgeroberta.cli.options import Bundle, Debug, Label, LabelFormat, Text, TextPair, names
+from edgeroberta.cli.options import Bundle, Debug, Label, LabelFormat, Quiet, Text, TextPair, Verbose, names
 
 
 def build(
@@ -37,6 +37,8 @@ def build(
     ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Turns that each engine is timed in.")] = 5,
     json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
     """Build int8 and fp16 engines on this device, check and time both, and keep the faster that passes."""

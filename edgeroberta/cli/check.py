@@ -8,7 +8,7 @@ import typer
 
 from edgeroberta import api
 from edgeroberta.cli import console
-from edgeroberta.cli.options import Bundle, Debug
+from edgeroberta.cli.options import Bundle, Debug, Quiet, Verbose
 
 
 def check(
@@ -21,6 +21,8 @@ def check(
         bool, typer.Option("--allow-float", help="Accept what the quantizer left float on purpose.")
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
     """Count what engines make int8 and fuse; exit 1 when a matmul, attention or GELU falls short.

@@ -8,7 +8,7 @@ import typer
 
 from edgeroberta import api
 from edgeroberta.cli import console
-from edgeroberta.cli.options import Debug, Label, LabelFormat, Text, TextPair
+from edgeroberta.cli.options import Debug, Label, LabelFormat, Quiet, Text, TextPair, Verbose
 
 
 def compare(
@@ -44,6 +44,8 @@ def compare(
         bool, typer.Option("--keep-examples", help="Show texts of the rows with other answers.")
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
     """Compare what two bundles answer to the same rows, how fast they are, and how large."""

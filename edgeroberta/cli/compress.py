@@ -24,12 +24,14 @@ from edgeroberta.cli.options import (
     Metric,
     Override,
     Pooling,
+    Quiet,
     Seed,
     Size,
     Speedup,
     TaskName,
     Text,
     TextPair,
+    Verbose,
     Work,
 )
 
@@ -94,6 +96,8 @@ def compress(
     dry_run: DryRun = False,
     allow_pickle: AllowPickle = False,
     json: JsonOutcome = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
     """Compress a fine-tuned RoBERTa into a bundle that runs without torch.

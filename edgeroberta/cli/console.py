@@ -10,6 +10,8 @@ import logging
 import shlex
 import shutil
 import sys
+import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -46,13 +48,19 @@ def out_line(value: Any) -> None:
 
 
 def say(text: str) -> None:
-    """Tell people something, on stderr."""
+    """Tell people something, on stderr, unless they asked for quiet."""
+    if not _voice.quiet:
+        complain(text)
+
+
+def complain(text: str) -> None:
+    """Tell people what they must know, on stderr, also where they asked for quiet."""
     print(plain(text), file=sys.stderr, flush=True)
 
 
 def say_error(error: EdgeRobertaError) -> None:
     """Tell people what went wrong, where, and what to do next, on stderr."""
-    say(f"error: {error}")
+    complain(f"error: {error}")
 
 
 def program() -> str:
@@ -72,20 +80,49 @@ class _Log(logging.Handler):
     """Says what library code logs; looks up stderr anew each time, since callers may replace it."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Say one record."""
-        say(f"{record.levelname.lower()}: {self.format(record)}")
+        """Say one record, with the time and whose it is where people want to know."""
+        text = f"{record.levelname.lower()}: {self.format(record)}"
+        if _voice.verbose:
+            name = record.name.removeprefix("edgeroberta.")
+            text = f"{time.strftime('%H:%M:%S', time.localtime(record.created))} {name} {text}"
+        complain(text)
 
 
-def show_log() -> None:
-    """Show the warnings of this package on stderr; a second call changes nothing."""
+@dataclass
+class _Voice:
+    """How much people want to hear."""
+
+    quiet: bool = False
+    verbose: bool = False
+
+
+_voice = _Voice()
+
+
+def set_voice(*, quiet: bool = False, verbose: bool = False, debug: bool = False) -> None:
+    """Say only errors with ``quiet``; with ``verbose`` what this package logs, with ``debug`` all of that."""
+    _voice.quiet, _voice.verbose = quiet, verbose
+    level = logging.ERROR if quiet else logging.WARNING
+    if verbose:
+        level = logging.DEBUG if debug else logging.INFO
     logger = logging.getLogger("edgeroberta")
     if not any(isinstance(handler, _Log) for handler in logger.handlers):
-        logger.addHandler(_Log(logging.WARNING))
+        logger.addHandler(_Log())
+    for handler in logger.handlers:
+        if isinstance(handler, _Log):
+            handler.setLevel(level)
+    # A logger that is asked for less drops records before others, such as a test's, could see them.
+    logger.setLevel(level if verbose else logging.NOTSET)
 
 
 def progress() -> Progress:
-    """Return the progress that fits stderr: a bar on a terminal, plain lines elsewhere."""
-    return for_stream(sys.stderr)
+    """Return the progress that fits stderr: a bar on a terminal, plain lines elsewhere, nothing if quiet."""
+    return Progress() if _voice.quiet else for_stream(sys.stderr)
+
+
+def bar() -> Progress:
+    """Return a bar on a terminal, and nothing elsewhere: for filters, which stand in pipes and cron jobs."""
+    return progress() if sys.stderr.isatty() else Progress()
 
 
 def show(result: Printable, *, json: bool) -> None:

@@ -8,12 +8,14 @@ import typer
 
 from edgeroberta import api
 from edgeroberta.cli import console
-from edgeroberta.cli.options import Debug
+from edgeroberta.cli.options import Debug, Quiet, Verbose
 from edgeroberta.errors import UnavailableError
 
 
 def doctor(
     json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
     """Run one inference per engine and say what is missing, with the line that installs it."""

@@ -8,12 +8,14 @@ import typer
 
 from edgeroberta import api
 from edgeroberta.cli import console
-from edgeroberta.cli.options import Bundle, Debug
+from edgeroberta.cli.options import Bundle, Debug, Quiet, Verbose
 
 
 def inspect(
     bundle: Bundle,
     json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
     """Show what is in a bundle, layer by layer, without opening an engine; exit 1 if a file has changed."""

@@ -9,7 +9,7 @@ import typer
 
 from edgeroberta import api
 from edgeroberta.cli import console
-from edgeroberta.cli.options import Debug, Html, Label, LabelFormat, Text, TextPair
+from edgeroberta.cli.options import Debug, Html, Label, LabelFormat, Quiet, Text, TextPair, Verbose
 
 
 def latency(
@@ -38,6 +38,8 @@ def latency(
     fresh: Annotated[bool, typer.Option("--fresh", help="Measure, also where there is a table.")] = False,
     html: Html = None,
     json: Annotated[bool, typer.Option("--json", help="Print the table as JSON.")] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
     """Measure what encoder layers of any heads and FFN width cost; the table is kept for later commands."""

@@ -131,6 +131,10 @@ JsonOutcome = Annotated[bool, typer.Option("--json", help="Print the outcome as 
 Html = Annotated[
     Path | None, typer.Option(help="File to write the table to as a page with drawings, such as bench.html.")
 ]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="On standard error, say errors and nothing else.")]
+Verbose = Annotated[
+    bool, typer.Option("-v", "--verbose", help="Say what is done, with times; with --debug in detail.")
+]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 # A budget in place of a recipe.

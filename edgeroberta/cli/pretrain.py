@@ -9,7 +9,17 @@ import typer
 
 from edgeroberta import api, distributed
 from edgeroberta.cli import console
-from edgeroberta.cli.options import AllowPickle, Debug, DryRun, JsonOutcome, Override, Seed, Work
+from edgeroberta.cli.options import (
+    AllowPickle,
+    Debug,
+    DryRun,
+    JsonOutcome,
+    Override,
+    Quiet,
+    Seed,
+    Verbose,
+    Work,
+)
 
 Recipe = Annotated[
     str,
@@ -47,6 +57,8 @@ def pretrain(
     dry_run: DryRun = False,
     allow_pickle: AllowPickle = False,
     json: JsonOutcome = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
     """Train an encoder on unlabelled text, as RoBERTa was, and deliver it as a checkpoint.

@@ -9,7 +9,7 @@ import typer
 
 from edgeroberta import api
 from edgeroberta.cli import console
-from edgeroberta.cli.options import Debug
+from edgeroberta.cli.options import Debug, Quiet, Verbose
 
 
 def pull(
@@ -24,6 +24,8 @@ def pull(
         str | None, typer.Option(help="Branch, tag or commit; the main branch if not given.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the folder as JSON.")] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
     """Fetch a bundle from the Hub, check every file, and print its folder.

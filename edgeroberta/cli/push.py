@@ -9,7 +9,7 @@ import typer
 
 from edgeroberta import api
 from edgeroberta.cli import console
-from edgeroberta.cli.options import Debug
+from edgeroberta.cli.options import Debug, Quiet, Verbose
 
 
 def push(
@@ -41,6 +41,8 @@ def push(
         bool, typer.Option("--dry-run", help="Show every file, the card, and what stays here; send nothing.")
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print what was published as JSON.")] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
     """Publish a bundle on the Hub, private unless told otherwise, in one commit.

@@ -8,7 +8,7 @@ import typer
 
 from edgeroberta import api
 from edgeroberta.cli import console
-from edgeroberta.cli.options import Debug
+from edgeroberta.cli.options import Debug, Quiet, Verbose
 from edgeroberta.errors import UsageError
 from edgeroberta.extras import require
 from edgeroberta.report.table import Table
@@ -20,6 +20,8 @@ def recipes(
         str | None, typer.Option(help="List the settings of this stage instead, with their defaults.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
     """List the shipped recipes, or show one."""

@@ -16,9 +16,11 @@ from edgeroberta.cli.options import (
     LabelFormat,
     Metric,
     Perturb,
+    Quiet,
     Swaps,
     Text,
     TextPair,
+    Verbose,
     names,
 )
 
@@ -55,6 +57,8 @@ def reference(
     perturb: Perturb = None,
     allow_pickle: AllowPickle = False,
     json: Annotated[bool, typer.Option("--json", help="Print the reference as JSON.")] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
     """Store what the baseline answers, and how fast, for --reference on another machine."""

@@ -18,10 +18,12 @@ from edgeroberta.cli.options import (
     LongText,
     MaxAnswerTokens,
     NoAnswer,
+    Quiet,
     Stride,
     Text,
     TextPair,
     TopK,
+    Verbose,
 )
 from edgeroberta.errors import UsageError
 
@@ -126,6 +128,8 @@ def run(
         bool,
         typer.Option("--json", help="Print the answers as JSON; with --output, what became of the rows."),
     ] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
     """Answer texts, the rows of a file, or lines as they come, with a compressed model."""
@@ -144,7 +148,7 @@ def run(
         elif output is not None and source is not None:
             found = api.annotate(
                 runtime, source, output=output, output_format=output_format, on_error=on_error,
-                prefix=prefix, scores=scores, pair=pair, progress=None, **reading,
+                prefix=prefix, scores=scores, pair=pair, progress=console.bar(), **reading,
             )  # fmt: skip
             _tell(found, json=json)
         else:
@@ -223,7 +227,7 @@ def _watch(runtime: Runtime, path: str, *, json: bool, pair: bool, **reading: st
 
     for each in api.watch(runtime, path, pair=pair, **reading):  # type: ignore[arg-type]  # by their names
         if each.error is not None:
-            console.say(f"warning: {each.error}")
+            console.say_error(each.error)
         elif each.answer is not None and each.input is not None:
             if json:
                 console.out_line({"where": each.where, **to_json(each.input, each.answer)})

@@ -18,8 +18,10 @@ from edgeroberta.cli.options import (
     LongText,
     MaxAnswerTokens,
     NoAnswer,
+    Quiet,
     Stride,
     TopK,
+    Verbose,
 )
 
 
@@ -62,6 +64,8 @@ def serve(
     json: Annotated[
         bool, typer.Option("--json", help="Print the address as JSON once it can be asked.")
     ] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
     """Answer texts over HTTP: POST /predict, GET /about, /health and /metrics, and a page at /."""

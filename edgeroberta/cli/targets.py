@@ -9,12 +9,14 @@ import typer
 
 from edgeroberta import api
 from edgeroberta.cli import console
-from edgeroberta.cli.options import Debug
+from edgeroberta.cli.options import Debug, Quiet, Verbose
 from edgeroberta.report.table import Table
 
 
 def targets(
     json: Annotated[bool, typer.Option("--json", help="Print the targets as JSON.")] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
     """List the classes of devices that bundles are made for, and which of them this machine is."""

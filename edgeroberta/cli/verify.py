@@ -17,9 +17,11 @@ from edgeroberta.cli.options import (
     Label,
     LabelFormat,
     Perturb,
+    Quiet,
     Swaps,
     Text,
     TextPair,
+    Verbose,
     names,
 )
 
@@ -75,6 +77,8 @@ def verify(
         typer.Option(help="Largest loss of the metric on perturbed texts, such as 0.03; else likewise."),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
     """Measure a bundle against the baseline's answers; exit 3 when its gate is not passed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import queue
 import signal
@@ -19,6 +20,8 @@ from edgeroberta.measure.clock import TimedCalls
 from edgeroberta.measure.paired import PairedTimes
 from edgeroberta.measure.protocol import RowStatus, SubjectSpec, WorkerReady
 from edgeroberta.tasks import Outputs
+
+logger = logging.getLogger(__name__)
 
 #: Longest wait for an answer, in seconds; see ``rounds.BLOCK`` for the longest answer there is.
 TIMEOUT = 1800.0
@@ -106,7 +109,12 @@ class Worker:
             env=environment,
         )
         threading.Thread(target=self._listen, args=(self._process,), daemon=True).start()
-        return WorkerReady(**self._ask(self.spec.to_json()))
+        ready = WorkerReady(**self._ask(self.spec.to_json()))
+        logger.info(
+            "process %d: %s on %s %s, first answer after %.2f s",
+            self._process.pid, self.spec.path, ready.engine, ready.version, ready.cold_start_s,
+        )  # fmt: skip
+        return ready
 
     def time(
         self, calls: Sequence[Sequence[int]], *, limit_s: float, device: bool = False, through: bool = False

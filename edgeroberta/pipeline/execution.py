@@ -6,6 +6,7 @@ would have in a recipe without the others: what two tiers, or two recipes, make 
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,6 +25,8 @@ from edgeroberta.runtime.session import host_packages
 from edgeroberta.storage import artifact
 from edgeroberta.storage.artifact import Artifact, Lineage
 from edgeroberta.version import __version__
+
+logger = logging.getLogger(__name__)
 
 #: Packages whose versions are kept in every lineage, beside those of engines.
 _RECORDED = ("numpy", "tokenizers", "torch", "transformers", "accelerate", "onnx")
@@ -138,6 +141,7 @@ class Execution:
         name = context.output.parent.name.removeprefix(workspace.PARTIAL)
         if work:
             work.begin(name)
+            logger.info("%s: settings %s", name, step.config.model_dump(mode="json"))
         ranks.wait()
         started = time.monotonic()
         notes: Mapping[str, Any] = {}
@@ -164,6 +168,7 @@ class Execution:
                 notes=dict(notes),
             )
             done = work.finish(name, stage.writes, lineage)
+            logger.info("%s: %s in %.1f s, notes %s", name, stage.writes, lineage.seconds, dict(notes))
         ranks.wait()
         return done
 

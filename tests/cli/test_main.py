@@ -148,8 +148,8 @@ def test_an_interrupt_ends_with_130(monkeypatch):
 def test_warnings_of_the_library_go_to_stderr_once(capsys):
     import logging
 
-    console.show_log()
-    console.show_log()
+    console.set_voice()
+    console.set_voice()
     logging.getLogger("edgeroberta.anything").warning("12 rows left out")
     assert capsys.readouterr() == ("", "warning: 12 rows left out\n")
 

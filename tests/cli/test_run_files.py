@@ -125,4 +125,4 @@ def test_typed_lines_are_answered_at_once(tiny_bundle):
                 assert json.loads(child.stdout.readline())["input"] == text
         _, said = child.communicate(timeout=60)
     assert child.returncode == 0
-    assert said.startswith(b"warning: -:2: ")
+    assert said.startswith(b"error: -:2: ")

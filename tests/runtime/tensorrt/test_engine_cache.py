@@ -33,7 +33,7 @@ from edgeroberta.cli import console
 from edgeroberta.runtime import tensorrt
 from edgeroberta.runtime.lengths import Lengths
 from tensorrt_bundles import expected, ids
-console.show_log()
+console.set_voice()
 with FakeTensorRt().installed():
     session = tensorrt.open(Path(sys.argv[1]), threads=1, lengths=Lengths((16,), (512,)))
     values, mask = ids(2, 16)
