@@ -9,7 +9,6 @@ import dataclasses
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -35,17 +34,6 @@ SAME = 1e-4
 #: And where OpenVINO has dynamic shapes: other kernels, whose values may fall to the other side of an int8
 #: step. Entities that hang on less than that are not compared.
 OTHER_KERNELS = 0.3
-
-
-@pytest.fixture(scope="module")
-def optimum_python() -> Path:
-    """The interpreter of Optimum's environment, made on first use."""
-    sys.path.insert(0, str(ROOT))
-    try:
-        from benchmarks.peers.environments import environment
-    finally:
-        sys.path.remove(str(ROOT))
-    return environment("optimum")
 
 
 @pytest.fixture(scope="module", params=["roberta", "xlm-roberta", "camembert"])

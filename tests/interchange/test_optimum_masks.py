@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -29,17 +28,6 @@ TEXTS = {
 }
 #: Optimum's dynamic shapes are other kernels of OpenVINO's, with other sums.
 CLOSE = 1e-4
-
-
-@pytest.fixture(scope="module")
-def optimum_python() -> Path:
-    """The interpreter of Optimum's environment, made on first use."""
-    sys.path.insert(0, str(ROOT))
-    try:
-        from benchmarks.peers.environments import environment
-    finally:
-        sys.path.remove(str(ROOT))
-    return environment("optimum")
 
 
 @pytest.fixture(scope="module", params=TEXTS)

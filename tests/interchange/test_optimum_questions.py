@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -50,17 +49,6 @@ WAYS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     # As many candidates of each window as one answer of whole words has.
     ({"align_to_words": False, "top_k": 12}, {}),
 ]
-
-
-@pytest.fixture(scope="module")
-def optimum_python() -> Path:
-    """The interpreter of Optimum's environment, made on first use."""
-    sys.path.insert(0, str(ROOT))
-    try:
-        from benchmarks.peers.environments import environment
-    finally:
-        sys.path.remove(str(ROOT))
-    return environment("optimum")
 
 
 @pytest.fixture(scope="module", params=FAMILIES)

@@ -1,4 +1,4 @@
-"""A pruned folder loads by one line, and its bundle in Optimum, under the oldest transformers we take, 4.57.
+"""A pruned folder loads by one line, also under the oldest transformers that we take, 4.57.
 
 Run with ``make test-optimum``; the environment is Optimum's, see ``test_optimum.py``. The quick test does the
 same in the present environment.
@@ -26,7 +26,6 @@ from edgeroberta.tasks import Problem, Task
 ROOT = Path(__file__).parents[2]
 TASK = Task(Problem.SINGLE_LABEL, ("negative", "positive"))
 KEPT = KeptUnits((0, 1), ((0, 2), (3,)), (tuple(range(0, 64, 3)), (5, 9)))
-TEXTS = ["The film is great.", "dull", "A story that is never less than charming."]
 
 
 @pytest.fixture(scope="module")
@@ -39,21 +38,9 @@ def folder(tiny_checkpoint, tmp_path_factory) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
-def old_python() -> Path:
-    """The interpreter of Optimum's environment, made on first use."""
-    sys.path.insert(0, str(ROOT))
-    try:
-        from benchmarks.peers.environments import environment
-    finally:
-        sys.path.remove(str(ROOT))
-    return environment("optimum")
-
-
-def call(python: str | Path, script: str, *arguments: str, request: Any = None) -> Any:
+def call(python: str | Path, script: str, *arguments: str) -> Any:
     done = subprocess.run(
         [str(python), str(Path(__file__).with_name(script)), *arguments],
-        input=json.dumps(request),
         env={**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
@@ -87,22 +74,7 @@ def test_a_pruned_folder_is_used_in_another_process(folder, tmp_path):
 
 @pytest.mark.interchange
 @pytest.mark.slow
-def test_a_pruned_folder_is_used_under_transformers_4(folder, old_python, tmp_path):
-    found = call(old_python, "pruned_step.py", str(folder), str(tmp_path))
+def test_a_pruned_folder_is_used_under_transformers_4(folder, optimum_python, tmp_path):
+    found = call(optimum_python, "pruned_step.py", str(folder), str(tmp_path))
     assert found["transformers"].startswith("4.57.")
     hold(found, folder, tmp_path)
-
-
-@pytest.mark.interchange
-@pytest.mark.slow
-@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
-def test_the_bundle_of_a_pruned_model_loads_in_optimum(folder, old_python, make_bundle, engine):
-    from edgeroberta.runtime import Runtime
-
-    bundle = make_bundle(folder, ("onnxruntime", "openvino"))
-    assert Checkpoint(bundle).fields["layer_shapes"] == [shape.to_json() for shape in KEPT.shapes]
-    with Runtime.open(bundle, engine=engine, threads=1) as runtime:
-        expected, max_length = runtime.logits(TEXTS), runtime.max_length
-    request = {"texts": TEXTS, "max_length": max_length}
-    found = call(old_python, "optimum_logits.py", str(bundle), engine, request=request)
-    np.testing.assert_allclose(np.array(found["alone"]), expected, rtol=0, atol=1e-4)
