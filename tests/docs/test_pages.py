@@ -95,7 +95,7 @@ def test_options_are_kebab_case_and_the_short_ones_are_the_same_everywhere(name)
     for option in re.findall(r"`(-[^`]*)`", _section(name)):
         assert re.fullmatch(r"-[a-z]|--[a-z][a-z0-9]*(-[a-z0-9]+)*", option), option
         if not option.startswith("--"):
-            assert option in ("-m", "-r", "-t", "-o")
+            assert option in ("-m", "-r", "-t", "-o", "-q", "-v")
 
 
 def test_every_recipe_and_stage_is_in_the_documents():
