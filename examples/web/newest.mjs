@@ -18,14 +18,17 @@ export function newestOnly(ask, tell) {
 
   async function go() {
     asking = true;
-    while (waiting) {
-      waiting = false;
-      const question = latest;
-      const sent = performance.now();
-      const told = await ask(question).then((answer) => ({ answer }), (error) => ({ error }));
-      tell({ question, ...told, sent, current: question === latest });
+    try {
+      while (waiting) {
+        waiting = false;
+        const question = latest;
+        const sent = performance.now();
+        const told = await ask(question).then((answer) => ({ answer }), (error) => ({ error }));
+        tell({ question, ...told, sent, current: question === latest });
+      }
+    } finally {
+      asking = false; // also where an answer cannot be shown, or nothing would be asked any more
     }
-    asking = false;
   }
 
   return {

@@ -114,3 +114,20 @@ def test_about_names_tiers_masks_and_what_is_done_with_long_texts(start, make_bu
     assert (masks["mask_token"], masks["task"]["problem"]) == ("<mask>", "fill_mask")
     with Runtime.open(make_bundle(make_checkpoint()), engine="onnxruntime", long_text="refuse") as runtime:
         assert start(runtime).ask(get("/about")).json["long_text"] == "refuse"
+
+
+@pytest.mark.parametrize(("model_type", "mask"), [("roberta", "<mask>"), ("bert", "[MASK]")])
+def test_about_writes_the_mask_as_texts_have_it(start, make_bundle, make_checkpoint, model_type, mask):
+    bundle = make_bundle(make_checkpoint(problem="fill_mask", model_type=model_type))
+    with Runtime.open(bundle, engine="onnxruntime") as runtime:
+        assert start(runtime).ask(get("/about")).json["mask_token"] == mask
+
+
+def test_about_names_prompts_and_not_what_they_say(start, make_bundle, make_embedder):
+    checkpoint = make_embedder()
+    prompts = '{"prompts": {"query": "good ", "passage": "the plot "}, "default_prompt_name": "query"}'
+    (checkpoint / "config_sentence_transformers.json").write_text(prompts, encoding="utf-8")
+    with Runtime.open(make_bundle(checkpoint), engine="onnxruntime") as runtime:
+        found = start(runtime).ask(get("/about")).json
+    assert (found["prompts"], found["default_prompt"]) == (["passage", "query"], "query")
+    assert found["task"]["dimensions"] == runtime.task.dimensions
