@@ -161,7 +161,7 @@ def _damage(facts: Manifest) -> str | None:
     try:
         manifest.check_files(facts)
     except BundleError as error:
-        return str(error).partition("\n")[0]
+        return f"{error.where}: {error.what}"
     return None
 
 
