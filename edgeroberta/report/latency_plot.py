@@ -22,9 +22,11 @@ def figures(latencies: Mapping[str, Mapping[str, Any] | None]) -> Iterator[Figur
     version, which has no quantiles.
     """
     found = {
-        name: told["quantiles_ms"] for name, told in latencies.items() if told and told.get("quantiles_ms")
+        name: values
+        for name, told in latencies.items()
+        # A device may have sent anything.
+        if told and len(values := list(told.get("quantiles_ms") or ())) == 101 and min(values) > 0
     }
-    found = {name: values for name, values in found.items() if values[0] > 0}
     if not found:
         return
     kinds = [(name, SERIES[number % len(SERIES)]) for number, name in enumerate(found)]

@@ -120,7 +120,8 @@ def test_calls_are_drawn_from_the_fastest_to_the_ninety_ninth_hundredth():
     assert figure.table.rows == (
         ("one", *(f"{latency['quantiles_ms'][share]:.2f}" for share in (1, 10, 25, 50, 75, 90, 99, 100))),
     )
-    assert list(latency_plot.figures({"old": {**latency, "quantiles_ms": []}})) == []
+    for odd in ([], [1.0], [0.0] * 101):
+        assert list(latency_plot.figures({"odd": {**latency, "quantiles_ms": odd}})) == []
 
 
 def test_a_layer_with_a_larger_error_has_a_stronger_colour_and_float_is_named():
