@@ -176,7 +176,15 @@ def test_starting_imports_nothing_heavy():
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["run", "--help"], ["targets"], ["targets", "--json"], ["doctor"], ["compress", "--help"]],
+    [
+        ["--help"],
+        ["run", "--help"],
+        ["targets"],
+        ["targets", "--json"],
+        ["doctor"],
+        ["compress", "--help"],
+        ["--show-completion", "bash"],
+    ],
     ids=" ".join,
 )
 def test_a_bare_install_can(arguments):
