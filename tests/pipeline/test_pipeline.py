@@ -709,7 +709,8 @@ def test_two_processes_share_the_distributed_stages_and_the_main_one_does_the_re
         f"folder = Path({str(tmp_path)!r})\n"
         "recipe = fake_stages.recipe(folder / 'runs.log')\n"
         "result = pipeline.run(recipe, fake_stages.job(folder), progress=progress.Progress())\n"
-        "print(os.environ['RANK'], [made.reused for made in result.stages], flush=True)\n"
+        "said = f\"{os.environ['RANK']} {[made.reused for made in result.stages]}\\n\"\n"
+        "os.write(1, said.encode())\n"  # a line at a time, whatever the other process writes
     )
     fake_stages.job(tmp_path)
     command = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes=2"]

@@ -229,7 +229,7 @@ def test_a_dry_run_tells_how_many_blocks_and_steps_there_would_be(request_of, tm
 def test_the_processes_of_a_launch_share_one_checkpoint(tiny_mask_checkpoint, tmp_path):
     (tmp_path / "texts.txt").write_text("".join(f"The film number {i} is great.\n" for i in range(30)))
     script = tmp_path / "two.py"
-    script.write_text(_PROGRAM + "\nimport os\nprint(os.environ['RANK'], flush=True)\n")
+    script.write_text(_PROGRAM + "\nimport os\nos.write(1, (os.environ['RANK'] + '\\n').encode())\n")
     command = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes=2"]
     alone = ["--num_machines=1", "--mixed_precision=no", "--dynamo_backend=no"]
     done = subprocess.run(
