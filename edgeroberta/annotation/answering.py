@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from edgeroberta.annotation.blocks import Asked, Block
 from edgeroberta.annotation.reading import SKIP
@@ -16,12 +17,39 @@ from edgeroberta.runtime.encoding import Encoding
 Answered = Said | EdgeRobertaError
 
 
+#: Stands for an answer that is still to come.
+_PENDING = EdgeRobertaError("not asked yet")
+
+
 def answer_blocks(
-    runtime: Runtime, blocks: Iterable[Block], *, prompt: Prompt = None
+    runtime: Runtime, blocks: Iterable[Block], *, prompt: Prompt = None, workers: int = 1
 ) -> Iterator[tuple[Block, list[Answered]]]:
-    """Answer blocks one after the other, each with an entry per row."""
-    for block in blocks:
-        yield block, answer(runtime, block.asked, block.places, prompt=prompt)
+    """Answer blocks one after the other, each with an entry per row.
+
+    ``workers``: threads that share the rows of a block. On engines with one thread each, they answer more
+    than one call with as many threads does: small products leave threads waiting for each other.
+    """
+    if workers == 1:
+        for block in blocks:
+            yield block, answer(runtime, block.asked, block.places, prompt=prompt)
+        return
+    with ThreadPoolExecutor(workers) as pool:
+        for block in blocks:
+            # Every so many-th row, so that each has as many long texts as the others.
+            parts = [range(start, len(block), workers) for start in range(min(workers, len(block)))]
+            found: list[Answered] = [_PENDING] * len(block)
+            for rows, answers in zip(parts, pool.map(_of_rows(runtime, block, prompt), parts), strict=True):
+                for row, each in zip(rows, answers, strict=True):
+                    found[row] = each
+            yield block, found
+
+
+def _of_rows(runtime: Runtime, block: Block, prompt: Prompt) -> Callable[[range], list[Answered]]:
+    def ask(rows: range) -> list[Answered]:
+        asked = [block.asked[row] for row in rows]
+        return answer(runtime, asked, [block.places[row] for row in rows], prompt=prompt)
+
+    return ask
 
 
 def answer(
@@ -56,10 +84,6 @@ def answer(
     for row, each in zip(numbers, answers, strict=True):
         found[row] = each
     return found
-
-
-#: Stands for an answer that is still to come.
-_PENDING = EdgeRobertaError("not asked yet")
 
 
 def _each(

@@ -43,6 +43,7 @@ class FilterOptions:
     prefix: str = ""  # what the names of the answers' columns begin with
     scores: bool = False  # whether the scores of all labels are written
     prompt: Prompt = None  # of an embedding model, what is put in front of texts
+    workers: int = 1  # threads that share the rows; each calls the engine
 
 
 @dataclass
@@ -111,7 +112,10 @@ def run(runtime: Runtime, source: str, output: str, options: FilterOptions, *, p
             progress.bar("run", rows.total, rows.unit) as advance,
         ):
             read = 0
-            for block, found in answer_blocks(runtime, rows.blocks(Pace()), prompt=options.prompt):
+            answers = answer_blocks(
+                runtime, rows.blocks(Pace()), prompt=options.prompt, workers=options.workers
+            )
+            for block, found in answers:
                 if runtime.task.apart:
                     found = _of_one_kind(block, found, pairs=rows.pairs)
                 if rows.format is Format.JSONL:  # each row has its own columns

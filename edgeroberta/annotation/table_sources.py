@@ -123,7 +123,7 @@ def read_parquet(file: BinaryIO, source: str, size: int | None, task: Task, want
 def _batches(parquet: Any, pace: Pace) -> Iterator[Any]:
     """Read a file in batches, the first ones smaller."""
     first, size = True, pace.size()
-    for batch in parquet.iter_batches(pace.most):
+    for batch in parquet.iter_batches(pace.most, use_threads=False):
         at = 0
         while first and at + size < len(batch):
             yield batch.slice(at, size)

@@ -62,6 +62,7 @@ def annotate(
     prefix: str = "",
     scores: bool = False,
     prompt: str | None = None,
+    workers: int = 1,
     progress: Progress | None = None,
 ) -> AnnotationResult:
     """Answer all rows of a file, and write them with their answers; a million rows take no more memory.
@@ -82,6 +83,8 @@ def annotate(
         prefix: What the names of the answers' columns begin with.
         scores: Write the scores of all labels, too.
         prompt: Of an embedding model, name of what is put in front of texts; else its default.
+        workers: Threads that share the rows, on a runtime that is opened with ``threads=1``: on several cores
+            they answer more than one call of the engine with several threads.
         progress: Where to report; a bar in a terminal or notebook if not given.
 
     Returns:
@@ -97,7 +100,9 @@ def annotate(
     """
     from edgeroberta.annotation import filtering, formats, sinks
     from edgeroberta.annotation.reading import Wanted
+    from edgeroberta.runtime.opening import require_count
 
+    require_count("workers", workers)
     wanted = Wanted(formats.named(format, "--format"), text, text_pair, pair)
     options = filtering.FilterOptions(
         wanted,
@@ -106,6 +111,7 @@ def annotate(
         prefix,
         scores,
         prompt,
+        workers,
     )
     name, place = os.fspath(source), os.fspath(output)
     sinks.check_place(place, name)

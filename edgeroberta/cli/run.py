@@ -110,7 +110,12 @@ def run(
         str | None, typer.Option(metavar="NAME", help="Tier of a cascade that answers alone; else all do.")
     ] = None,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads of the engine; else what the bundle's target says.")
+        int | None,
+        typer.Option(
+            min=1,
+            help="Threads of the engine, or with --output those that share the rows; else what the bundle's"
+            " target says.",
+        ),
     ] = None,
     batch: Annotated[int, typer.Option(min=1, help="Most texts in one call of the engine.")] = 32,
     aggregation: Aggregation = None,
@@ -138,8 +143,8 @@ def run(
         _require_texts(texts or [], pair)
     reading = {"format": format_, "text": text, "text_pair": text_pair, "prompt": prompt}
     with api.load(
-        bundle, engine=engine, tier=tier, threads=threads, max_batch=batch, aggregation=aggregation,
-        long_text=long_text, stride=stride, top_k=top_k, no_answer=no_answer,
+        bundle, engine=engine, tier=tier, threads=threads if output is None else 1, max_batch=batch,
+        aggregation=aggregation, long_text=long_text, stride=stride, top_k=top_k, no_answer=no_answer,
         max_answer_tokens=max_answer_tokens, engine_cache=engine_cache,
     ) as runtime:  # fmt: skip
         _require_pairs(runtime, bundle, pair=pair, texts=source is None and watch is None)
@@ -148,7 +153,8 @@ def run(
         elif output is not None and source is not None:
             found = api.annotate(
                 runtime, source, output=output, output_format=output_format, on_error=on_error,
-                prefix=prefix, scores=scores, pair=pair, progress=console.bar(), **reading,
+                prefix=prefix, scores=scores, pair=pair, workers=threads or 1, progress=console.bar(),
+                **reading,
             )  # fmt: skip
             _tell(found, json=json)
         else:

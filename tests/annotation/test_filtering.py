@@ -88,6 +88,20 @@ def test_the_order_is_kept_over_blocks_of_every_size(tmp_path, monkeypatch, name
     assert [(row["id"], row["label"]) for row in found] == [(i, wanted[text]) for i, text in rows]
 
 
+@pytest.mark.parametrize("workers", [2, 3, 70])
+def test_threads_that_share_the_rows_keep_their_order_and_their_errors(tiny_bundle, tmp_path, workers):
+    texts = [f"text {number} {'word ' * (number * 7 % 11)}" for number in range(300)]
+    texts[200] = "a <pad> b"
+    source = write_rows(tmp_path, [(str(number), text) for number, text in enumerate(texts)])["csv"]
+    with Runtime.open(tiny_bundle, engine="onnxruntime", threads=1) as runtime:
+        for count in (1, workers):
+            found = run(runtime, source, tmp_path / f"{count}.csv", on_error=OnError.NULL, workers=count)
+            assert (found.rows, found.refused) == (300, 1)
+            assert found.first is not None
+            assert found.first.where == f"{source}:202"
+    assert (tmp_path / f"{workers}.csv").read_text() == (tmp_path / "1.csv").read_text()
+
+
 def test_types_of_parquet_stay_and_answers_have_theirs(tmp_path):
     types = {"id": pyarrow.int32(), "text": pyarrow.large_string(), "tags": pyarrow.list_(pyarrow.int8())}
     table = pyarrow.table({"id": [1, None], "text": ["a", "b"], "tags": [[1], None]}, pyarrow.schema(types))
