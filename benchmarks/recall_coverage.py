@@ -20,7 +20,8 @@ import numpy as np
 from benchmarks.coverage import BAR
 from benchmarks.results import Check, Result, Row, now, this_machine, write
 from edgeroberta.evaluation import recalls
-from edgeroberta.evaluation.result import GateLimits, GateVerdict
+from edgeroberta.evaluation.limits import GateLimits
+from edgeroberta.evaluation.result import GateVerdict
 from edgeroberta.metrics import BootstrapOptions
 from edgeroberta.metrics.recalls import LabelCounts
 

@@ -26,7 +26,8 @@ from benchmarks.coverage import BAR
 from benchmarks.results import Check, Result, Row, now, this_machine, write
 from edgeroberta.evaluation import slices
 from edgeroberta.evaluation.gate import PairedAnswers
-from edgeroberta.evaluation.result import GateLimits, GateVerdict, SliceResult
+from edgeroberta.evaluation.limits import GateLimits
+from edgeroberta.evaluation.result import GateVerdict, SliceResult
 from edgeroberta.evaluation.slices import RowSlice
 from edgeroberta.metrics import BootstrapOptions, Interval
 from edgeroberta.tasks import Problem, Task

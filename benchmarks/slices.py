@@ -24,7 +24,8 @@ import numpy.typing as npt
 from benchmarks.results import Check, Result, Row, now, this_machine, write
 from edgeroberta.evaluation import slices
 from edgeroberta.evaluation.gate import PairedAnswers, apply_gate
-from edgeroberta.evaluation.result import GateLimits, GateVerdict, SliceLimits, SliceResult
+from edgeroberta.evaluation.limits import GateLimits, SliceLimits
+from edgeroberta.evaluation.result import GateVerdict, SliceResult
 from edgeroberta.evaluation.slices import RowSlice
 from edgeroberta.tasks import Problem, Task
 

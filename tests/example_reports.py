@@ -11,15 +11,14 @@ import numpy as np
 from edgeroberta import metrics
 from edgeroberta.data.rows import Rows
 from edgeroberta.evaluation import compared_answers, flips
+from edgeroberta.evaluation.limits import GateLimits, SliceLimits
 from edgeroberta.evaluation.per_stage import PerStageMetrics, StageRow
 from edgeroberta.evaluation.result import (
     EngineResult,
-    GateLimits,
     GateVerdict,
     Invariance,
     Judgement,
     Report,
-    SliceLimits,
     SliceResult,
 )
 from edgeroberta.measure.clock import CallShape, summarise

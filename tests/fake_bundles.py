@@ -21,7 +21,7 @@ from edgeroberta.data import load_heldout
 from edgeroberta.data.rows import DataSpec, Rows
 from edgeroberta.evaluation import baseline_store
 from edgeroberta.evaluation.baseline_store import BaselineAnswers
-from edgeroberta.evaluation.result import GateLimits
+from edgeroberta.evaluation.limits import GateLimits
 from edgeroberta.hardware import MachineFacts
 from edgeroberta.measure.clock import CallShape, TimedCalls, summarise
 from edgeroberta.measure.paired import PairedTimes

@@ -22,7 +22,7 @@ from edgeroberta.benchmark.row import (
 from edgeroberta.data import texts
 from edgeroberta.errors import UnavailableError
 from edgeroberta.evaluation import soundness
-from edgeroberta.evaluation.result import GateLimits
+from edgeroberta.evaluation.limits import GateLimits
 from edgeroberta.evaluation.soundness import DataSoundness
 from edgeroberta.hardware import MachineFacts, machine_facts
 from edgeroberta.latency import int8

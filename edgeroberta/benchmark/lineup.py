@@ -21,7 +21,7 @@ from edgeroberta.benchmark.row import (
 from edgeroberta.errors import BundleError, CheckpointError, UsageError
 from edgeroberta.evaluation import provenance
 from edgeroberta.evaluation.baseline_store import BaselineAnswers
-from edgeroberta.evaluation.result import GateLimits
+from edgeroberta.evaluation.limits import GateLimits
 from edgeroberta.extras import missing
 from edgeroberta.hardware import machine_facts
 from edgeroberta.measure import exported

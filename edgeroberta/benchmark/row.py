@@ -10,7 +10,8 @@ from edgeroberta.data import texts
 from edgeroberta.data.rows import Rows
 from edgeroberta.evaluation.baseline_store import BaselineAnswers
 from edgeroberta.evaluation.gate import PairedAnswers, apply_gate
-from edgeroberta.evaluation.result import GateLimits, GateVerdict
+from edgeroberta.evaluation.limits import GateLimits
+from edgeroberta.evaluation.result import GateVerdict
 from edgeroberta.hardware import MachineFacts
 from edgeroberta.latency.int8 import Int8Speedup
 from edgeroberta.measure.clock import Latency, speed_up

@@ -24,15 +24,8 @@ from edgeroberta.evaluation.changed_measuring import ChangeAsking
 from edgeroberta.evaluation.combined import combined
 from edgeroberta.evaluation.gate import PairedAnswers, apply_gate
 from edgeroberta.evaluation.invariance import check_invariance
-from edgeroberta.evaluation.result import (
-    EngineResult,
-    GateLimits,
-    GateVerdict,
-    Invariance,
-    Judgement,
-    Report,
-    to_come,
-)
+from edgeroberta.evaluation.limits import GateLimits
+from edgeroberta.evaluation.result import EngineResult, GateVerdict, Invariance, Judgement, Report, to_come
 from edgeroberta.evaluation.slices import RowSlice, SlicesAsked
 from edgeroberta.evaluation.soundness import DataSoundness
 from edgeroberta.hardware import machine_facts

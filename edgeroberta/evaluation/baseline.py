@@ -125,7 +125,7 @@ def make(
     """
     from edgeroberta.data import MaskReader, judging, load_heldout, word_coverage
     from edgeroberta.evaluation import answer_limits, soundness
-    from edgeroberta.evaluation.result import GateLimits
+    from edgeroberta.evaluation.limits import GateLimits
     from edgeroberta.parity import tokens
     from edgeroberta.roberta import resolving
     from edgeroberta.runtime import embedding_texts

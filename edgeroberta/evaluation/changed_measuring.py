@@ -14,14 +14,8 @@ from edgeroberta.evaluation.changed_answers import inputs, missing
 from edgeroberta.evaluation.changed_rows import ChangedRows, change, filled, labels
 from edgeroberta.evaluation.combined import combined
 from edgeroberta.evaluation.gate import PairedAnswers
-from edgeroberta.evaluation.result import (
-    EngineResult,
-    GateLimits,
-    GateVerdict,
-    Judgement,
-    PerturbedLoss,
-    SwapRate,
-)
+from edgeroberta.evaluation.limits import GateLimits
+from edgeroberta.evaluation.result import EngineResult, GateVerdict, Judgement, PerturbedLoss, SwapRate
 from edgeroberta.evaluation.robustness import PerturbedAnswers
 from edgeroberta.evaluation.swap_rates import SwapFlips
 from edgeroberta.measure import subjects

@@ -10,7 +10,7 @@ from edgeroberta.evaluation import perturbations, term_lists
 from edgeroberta.evaluation.baseline_store import BaselineAnswers
 from edgeroberta.evaluation.changed_answers import ChangedAnswers, ask, missing
 from edgeroberta.evaluation.changed_rows import ChangeOptions, change
-from edgeroberta.evaluation.result import GateLimits
+from edgeroberta.evaluation.limits import GateLimits
 from edgeroberta.storage.files import REFERENCE_FOLDER
 
 if TYPE_CHECKING:

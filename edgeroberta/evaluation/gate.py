@@ -14,7 +14,8 @@ import numpy.typing as npt
 from edgeroberta import metrics
 from edgeroberta.evaluation import recalls
 from edgeroberta.evaluation.combined import ORDER
-from edgeroberta.evaluation.result import GateLimits, GateVerdict, Judgement, LabelRecall
+from edgeroberta.evaluation.limits import GateLimits
+from edgeroberta.evaluation.result import GateVerdict, Judgement, LabelRecall
 from edgeroberta.figures import interval as interval_text
 from edgeroberta.figures import points
 from edgeroberta.metrics import BootstrapOptions, Given, Interval

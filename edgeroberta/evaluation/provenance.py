@@ -14,7 +14,7 @@ from edgeroberta.data.label_format import LabelFormat
 from edgeroberta.errors import BundleError, DataError, EdgeRobertaError, UsageError
 from edgeroberta.evaluation import baseline_store
 from edgeroberta.evaluation.baseline_store import BaselineAnswers
-from edgeroberta.evaluation.result import GateLimits, RobustnessLimits, SliceLimits, SwapLimits
+from edgeroberta.evaluation.limits import GateLimits, RobustnessLimits, SliceLimits, SwapLimits
 from edgeroberta.evaluation.slices import SlicesAsked
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.runtime.manifest import MANIFEST_FILE, Manifest

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from edgeroberta.evaluation.combined import ORDER
-from edgeroberta.evaluation.result import GateLimits, GateVerdict, Judgement, LabelRecall
+from edgeroberta.evaluation.limits import GateLimits
+from edgeroberta.evaluation.result import GateVerdict, Judgement, LabelRecall
 from edgeroberta.figures import interval as interval_text
 from edgeroberta.figures import points
 from edgeroberta.metrics import BootstrapOptions

@@ -14,7 +14,8 @@ from edgeroberta.errors import UsageError
 from edgeroberta.evaluation import EvaluationOptions, changed_reference, provenance, verify
 from edgeroberta.evaluation import baseline_store as reference
 from edgeroberta.evaluation.changed_reference import WantedChanges
-from edgeroberta.evaluation.result import GateLimits, Report, RobustnessLimits, SliceLimits, SwapLimits
+from edgeroberta.evaluation.limits import GateLimits, RobustnessLimits, SliceLimits, SwapLimits
+from edgeroberta.evaluation.result import Report
 from edgeroberta.evaluation.slices import SlicesAsked
 from edgeroberta.measure.process import MeasuredModel, Worker
 from edgeroberta.measure.protocol import SubjectSpec

@@ -9,7 +9,8 @@ from edgeroberta import metrics
 from edgeroberta.evaluation import recalls
 from edgeroberta.evaluation.changed_rows import ChangedRows
 from edgeroberta.evaluation.gate import LossEvidence, PairedAnswers, measure_loss
-from edgeroberta.evaluation.result import GateLimits, GateVerdict, Interval, Judgement, PerturbedLoss
+from edgeroberta.evaluation.limits import GateLimits
+from edgeroberta.evaluation.result import GateVerdict, Interval, Judgement, PerturbedLoss
 from edgeroberta.figures import interval as interval_text
 from edgeroberta.figures import points
 

@@ -16,7 +16,8 @@ import numpy.typing as npt
 from edgeroberta import metrics
 from edgeroberta.data import texts
 from edgeroberta.data.rows import Rows
-from edgeroberta.evaluation.result import GateLimits, GateVerdict, Judgement
+from edgeroberta.evaluation.limits import GateLimits
+from edgeroberta.evaluation.result import GateVerdict, Judgement
 from edgeroberta.metrics import BootstrapOptions, Given
 from edgeroberta.metrics.assignment import assign
 from edgeroberta.tasks import Problem, Task

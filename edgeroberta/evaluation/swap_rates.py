@@ -16,7 +16,8 @@ import numpy.typing as npt
 from edgeroberta import metrics
 from edgeroberta.evaluation import recalls
 from edgeroberta.evaluation.changed_rows import ChangedRows, answers_back
-from edgeroberta.evaluation.result import GateLimits, GateVerdict, Judgement, SwapRate
+from edgeroberta.evaluation.limits import GateLimits
+from edgeroberta.evaluation.result import GateVerdict, Judgement, SwapRate
 from edgeroberta.figures import interval as interval_text
 from edgeroberta.figures import points
 from edgeroberta.metrics import BootstrapOptions, Interval

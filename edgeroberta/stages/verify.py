@@ -149,7 +149,7 @@ def verify(config: VerifyConfig, context: Context) -> Mapping[str, Any]:
     """Write the report and the folder ``reference`` of answers; a verdict of FAIL is no error here."""
     from edgeroberta.evaluation import EvaluationOptions, baseline_store, changed_reference
     from edgeroberta.evaluation import verify as verify_bundle
-    from edgeroberta.evaluation.result import gate_limits
+    from edgeroberta.evaluation.limits import gate_limits
     from edgeroberta.report import pretraining
     from edgeroberta.report import verification as report
     from edgeroberta.storage.publishing import name_of, without_folders

@@ -11,7 +11,7 @@ import pytest
 from edgeroberta.benchmark import lineup
 from edgeroberta.benchmark.bench_request import BenchRequest
 from edgeroberta.benchmark.row import FLOAT_ONNX, EvaluationData
-from edgeroberta.benchmark.run import _judged
+from edgeroberta.benchmark.run import judged
 from edgeroberta.data.rows import Rows
 from edgeroberta.errors import UsageError
 from edgeroberta.measure import subjects
@@ -56,7 +56,7 @@ def test_other_rows_than_those_it_was_made_with_are_judged_by_what_they_have(
     task = Task(Problem.EMBEDDING, (), dimensions=8, pooling="mean", judged_by=judged_by)
     rows = Rows(("a", "b", "c"), ("d", "e", "f"), labels, "rows.csv", apart=True)
     data = EvaluationData(task, rows.inputs(), rows)
-    assert _judged(BenchRequest(tmp_path), data).metric == wanted
+    assert judged(BenchRequest(tmp_path), data).metric == wanted
     with pytest.raises(UsageError, match=f"these rows have no {refused}") as caught:
-        _judged(BenchRequest(tmp_path, metric=refused), data)
+        judged(BenchRequest(tmp_path, metric=refused), data)
     assert caught.value.code == "usage.metric-unknown"

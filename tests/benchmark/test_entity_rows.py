@@ -13,7 +13,7 @@ from edgeroberta.benchmark import table
 from edgeroberta.benchmark.comparison import Comparison, compare
 from edgeroberta.benchmark.row import BASELINE, BUNDLE, EvaluationData, RowSpec
 from edgeroberta.data.rows import Rows
-from edgeroberta.evaluation.result import GateLimits
+from edgeroberta.evaluation.limits import GateLimits
 from edgeroberta.measure.protocol import RowStatus, SubjectSpec
 from edgeroberta.measure.rounds import RepetitionPlan
 from edgeroberta.progress import Progress

@@ -18,7 +18,7 @@ from edgeroberta.data import load_heldout
 from edgeroberta.data.rows import DataSpec
 from edgeroberta.errors import BundleError, EdgeRobertaError, UnavailableError, UsageError
 from edgeroberta.evaluation import baseline_store
-from edgeroberta.evaluation.result import GateLimits
+from edgeroberta.evaluation.limits import GateLimits
 from edgeroberta.measure import offline
 from edgeroberta.measure.process import WorkerError
 from edgeroberta.measure.protocol import RowStatus, SubjectSpec

@@ -12,7 +12,8 @@ from benchmarks import slices as students
 from benchmarks.slice_coverage import CASES, HOLD, MAXIMUM, Case, measured
 from edgeroberta.evaluation import slices
 from edgeroberta.evaluation.gate import PairedAnswers
-from edgeroberta.evaluation.result import GateLimits, GateVerdict
+from edgeroberta.evaluation.limits import GateLimits
+from edgeroberta.evaluation.result import GateVerdict
 from edgeroberta.evaluation.slices import RowSlice
 
 

@@ -16,7 +16,7 @@ from edgeroberta.data import load_heldout
 from edgeroberta.data.rows import DataSpec
 from edgeroberta.evaluation import baseline_store, changed_answers, changed_reference
 from edgeroberta.evaluation.changed_rows import ChangeOptions, change
-from edgeroberta.evaluation.result import GateLimits, SwapLimits
+from edgeroberta.evaluation.limits import GateLimits, SwapLimits
 from edgeroberta.runtime import Runtime
 from edgeroberta.tasks import Outputs
 

@@ -9,7 +9,7 @@ import pytest
 
 from edgeroberta import cli
 from edgeroberta.evaluation import baseline_store
-from edgeroberta.evaluation.result import GateLimits
+from edgeroberta.evaluation.limits import GateLimits
 from edgeroberta.storage import artifact
 from edgeroberta.tasks import Outputs
 

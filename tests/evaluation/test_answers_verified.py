@@ -18,7 +18,8 @@ from edgeroberta.data import load_heldout
 from edgeroberta.data.rows import Rows
 from edgeroberta.evaluation import EvaluationOptions, baseline_store, soundness, verify
 from edgeroberta.evaluation.baseline_store import BaselineAnswers
-from edgeroberta.evaluation.result import GateLimits, GateVerdict, Report
+from edgeroberta.evaluation.limits import GateLimits
+from edgeroberta.evaluation.result import GateVerdict, Report
 from edgeroberta.metrics import all_metrics
 from edgeroberta.progress import Progress
 from edgeroberta.report import card

@@ -12,7 +12,7 @@ from fake_progress import Heard
 
 from edgeroberta.data import Rows
 from edgeroberta.evaluation import EvaluationOptions, cascades, verify
-from edgeroberta.evaluation.result import GateLimits
+from edgeroberta.evaluation.limits import GateLimits
 from edgeroberta.metrics import BootstrapOptions
 from edgeroberta.runtime import Runtime
 from edgeroberta.runtime.tier_facts import CascadeFacts

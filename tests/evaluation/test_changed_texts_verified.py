@@ -16,7 +16,8 @@ from edgeroberta.data.rows import Rows
 from edgeroberta.errors import UsageError
 from edgeroberta.evaluation import EvaluationOptions, changed_answers, changed_reference, verify
 from edgeroberta.evaluation.changed_rows import ChangeOptions, change
-from edgeroberta.evaluation.result import GateLimits, GateVerdict, Report, RobustnessLimits, SwapLimits
+from edgeroberta.evaluation.limits import GateLimits, RobustnessLimits, SwapLimits
+from edgeroberta.evaluation.result import GateVerdict, Report
 from edgeroberta.measure.process import WorkerError
 from edgeroberta.measure.protocol import RowStatus
 from edgeroberta.progress import Progress

@@ -11,7 +11,8 @@ from edgeroberta.data.rows import Rows
 from edgeroberta.evaluation import flips, soundness
 from edgeroberta.evaluation.baseline_store import BaselineAnswers
 from edgeroberta.evaluation.gate import PairedAnswers, apply_gate
-from edgeroberta.evaluation.result import GateLimits, GateVerdict
+from edgeroberta.evaluation.limits import GateLimits
+from edgeroberta.evaluation.result import GateVerdict
 from edgeroberta.tasks import Outputs, Problem, Task
 
 TASK = Task(Problem.EMBEDDING, (), dimensions=16, pooling="mean")

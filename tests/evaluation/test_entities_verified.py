@@ -17,7 +17,8 @@ from tagged import outputs_of, word_tags
 from edgeroberta.data.rows import Rows
 from edgeroberta.evaluation import EvaluationOptions, baseline_store, flips, soundness, verify
 from edgeroberta.evaluation.baseline_store import BaselineAnswers
-from edgeroberta.evaluation.result import GateLimits, GateVerdict, Report
+from edgeroberta.evaluation.limits import GateLimits
+from edgeroberta.evaluation.result import GateVerdict, Report
 from edgeroberta.metrics import all_metrics
 from edgeroberta.progress import Progress
 from edgeroberta.report import card

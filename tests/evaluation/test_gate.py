@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from edgeroberta.evaluation.gate import LossEvidence, PairedAnswers, apply_gate, gate_decision
-from edgeroberta.evaluation.result import GateLimits, GateVerdict
+from edgeroberta.evaluation.limits import GateLimits
+from edgeroberta.evaluation.result import GateVerdict
 from edgeroberta.metrics import Interval
 from edgeroberta.tasks import Problem, Task
 

@@ -12,7 +12,7 @@ from edgeroberta.data import load_heldout
 from edgeroberta.data.rows import DataSpec
 from edgeroberta.errors import BundleError, UsageError
 from edgeroberta.evaluation import provenance
-from edgeroberta.evaluation.result import GateLimits
+from edgeroberta.evaluation.limits import GateLimits
 from edgeroberta.runtime import manifest
 from edgeroberta.runtime.manifest import Manifest
 from edgeroberta.storage.cache import cache_dir

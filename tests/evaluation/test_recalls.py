@@ -11,7 +11,8 @@ from tagged import outputs_of, word_tags
 
 from edgeroberta.errors import UsageError
 from edgeroberta.evaluation.gate import PairedAnswers, apply_gate
-from edgeroberta.evaluation.result import GateLimits, GateVerdict
+from edgeroberta.evaluation.limits import GateLimits
+from edgeroberta.evaluation.result import GateVerdict
 from edgeroberta.tasks import Problem, Task
 
 INTENTS = Task(Problem.SINGLE_LABEL, tuple("abcde"))

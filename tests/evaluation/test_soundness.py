@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from edgeroberta.data.rows import Rows
-from edgeroberta.evaluation.result import GateLimits, GateVerdict, Judgement
+from edgeroberta.evaluation.limits import GateLimits
+from edgeroberta.evaluation.result import GateVerdict, Judgement
 from edgeroberta.evaluation.soundness import DataSoundness, association, examine
 from edgeroberta.tasks import Problem, Task
 

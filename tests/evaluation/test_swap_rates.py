@@ -8,7 +8,8 @@ from scipy import stats
 
 from edgeroberta.evaluation import swap_rates
 from edgeroberta.evaluation.changed_rows import ChangedRows
-from edgeroberta.evaluation.result import GateLimits, GateVerdict, SwapLimits, SwapRate
+from edgeroberta.evaluation.limits import GateLimits, SwapLimits
+from edgeroberta.evaluation.result import GateVerdict, SwapRate
 from edgeroberta.evaluation.swap_rates import SwapFlips
 from edgeroberta.evaluation.text_edits import EditedText
 from edgeroberta.tasks import Outputs, Problem, Task

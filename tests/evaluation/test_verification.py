@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from edgeroberta.data.rows import Rows
 from edgeroberta.errors import DataError, UnavailableError, UsageError
 from edgeroberta.evaluation import EvaluationOptions, RepetitionRun, flips, verify, worst
 from edgeroberta.evaluation.invariance import check_invariance
-from edgeroberta.evaluation.result import EngineResult, GateLimits, GateVerdict, Invariance, Judgement, Report
+from edgeroberta.evaluation.limits import GateLimits
+from edgeroberta.evaluation.result import EngineResult, GateVerdict, Invariance, Judgement, Report
 from edgeroberta.measure.process import WorkerError
 from edgeroberta.measure.protocol import RowStatus
 from edgeroberta.progress import Progress
@@ -319,3 +321,19 @@ def test_a_text_that_changes_its_tier_with_its_batch_has_changed_though_its_labe
     alone[57] = 1
     found = asked_as_a_cascade(rows, {"alone": alone, "batched": batched})
     assert (found.rows, found.flips, found.max_delta) == (17, 1, 0.0)
+
+
+def test_a_report_counts_the_answers_of_both_models_on_the_first_engine_that_ran(bundle):
+    rows = rows_of(400)
+    ours = wrong_on(right(rows), 12)
+    report = measured(bundle, rows, {"onnxruntime": {"logits": ours}, "openvino": {"logits": right(rows)}})
+    found = report.answers
+    assert found.engine == report.engines[0].engine
+    full, ours = (np.array(each) for each in (found.confusion.baseline, found.confusion.compressed))
+    assert full.tolist() == [[200, 0], [0, 200]]
+    assert ours.tolist() == [[194, 6], [6, 194]]
+    for counts, told in ((full, report.baseline["metrics"]), (ours, report.engines[0].metrics)):
+        assert counts.trace() / counts.sum() == pytest.approx(told["accuracy"])
+    assert [sum(each.counts) for each in found.reliability] == [report.data["rows"]] * 2
+    assert len(report.engines[0].latency.quantiles_ms) == 101
+    json.dumps(report.to_json(), allow_nan=False)

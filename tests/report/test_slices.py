@@ -8,7 +8,7 @@ from typing import Any
 import planted
 
 from edgeroberta.evaluation import slices as measured
-from edgeroberta.evaluation.result import GateLimits, SliceLimits
+from edgeroberta.evaluation.limits import GateLimits, SliceLimits
 from edgeroberta.report import slices
 
 

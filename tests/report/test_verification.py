@@ -11,16 +11,9 @@ import numpy as np
 import pytest
 
 from edgeroberta.data.rows import Rows
+from edgeroberta.evaluation.limits import GateLimits
 from edgeroberta.evaluation.per_stage import PerStageMetrics, StageRow
-from edgeroberta.evaluation.result import (
-    AnswerFlip,
-    EngineResult,
-    GateLimits,
-    GateVerdict,
-    Invariance,
-    Judgement,
-    Report,
-)
+from edgeroberta.evaluation.result import AnswerFlip, EngineResult, GateVerdict, Invariance, Judgement, Report
 from edgeroberta.latency.int8 import Int8Speedup
 from edgeroberta.measure.clock import CallShape, summarise
 from edgeroberta.measure.protocol import RowStatus

@@ -9,7 +9,8 @@ import pytest
 
 from edgeroberta.data.rows import Rows
 from edgeroberta.evaluation import baseline_store
-from edgeroberta.evaluation.result import EngineResult, GateLimits, GateVerdict, Judgement, Report
+from edgeroberta.evaluation.limits import GateLimits
+from edgeroberta.evaluation.result import EngineResult, GateVerdict, Judgement, Report
 from edgeroberta.measure.protocol import RowStatus
 from edgeroberta.metrics import Interval
 from edgeroberta.report.verification import write

@@ -13,7 +13,8 @@ from edgeroberta import metrics
 from edgeroberta.data import Rows
 from edgeroberta.evaluation import flips, soundness
 from edgeroberta.evaluation.gate import PairedAnswers, apply_gate
-from edgeroberta.evaluation.result import GateLimits, GateVerdict
+from edgeroberta.evaluation.limits import GateLimits
+from edgeroberta.evaluation.result import GateVerdict
 from edgeroberta.runtime import Runtime
 from edgeroberta.runtime.fake import FakeTokenizer
 from edgeroberta.tasks import KINDS, Outputs, Problem, Task

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgeroberta.evaluation.combined import ORDER
-from edgeroberta.evaluation.result import GateLimits, GateVerdict, Judgement, SliceLimits, SliceResult
+from edgeroberta.evaluation.limits import GateLimits, SliceLimits
+from edgeroberta.evaluation.result import GateVerdict, Judgement, SliceResult
 from edgeroberta.evaluation.slices.measuring import fewest
 from edgeroberta.figures import interval as interval_text
 from edgeroberta.figures import points

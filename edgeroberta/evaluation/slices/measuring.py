@@ -20,7 +20,8 @@ import numpy.typing as npt
 
 from edgeroberta import metrics
 from edgeroberta.evaluation.gate import PairedAnswers
-from edgeroberta.evaluation.result import GateLimits, GateVerdict, SliceLimits, SliceResult
+from edgeroberta.evaluation.limits import GateLimits, SliceLimits
+from edgeroberta.evaluation.result import GateVerdict, SliceResult
 from edgeroberta.evaluation.slices.grouping import RowSlice, true_labels
 from edgeroberta.metrics import BootstrapOptions, Interval
 from edgeroberta.metrics.binomial import rows_needed

@@ -13,7 +13,8 @@ from tagged import outputs_of, word_tags
 from edgeroberta.data.rows import Rows
 from edgeroberta.evaluation import slices
 from edgeroberta.evaluation.gate import PairedAnswers, apply_gate
-from edgeroberta.evaluation.result import GateLimits, GateVerdict, Judgement, SliceLimits, SliceResult
+from edgeroberta.evaluation.limits import GateLimits, SliceLimits
+from edgeroberta.evaluation.result import GateVerdict, Judgement, SliceResult
 from edgeroberta.evaluation.slices import RowSlice, SlicesAsked
 from edgeroberta.tasks import Outputs, Problem, Task
 from edgeroberta.tasks.span_search import FIRST, OTHER
