@@ -47,7 +47,7 @@ class Reading:
 
 
 #: What to do about a row that cannot be answered.
-SKIP = "correct it, or leave such rows out with --on-error skip, or unanswered with --on-error null"
+SKIP = "correct it; with --output, --on-error skip leaves such rows out, and null leaves them unanswered"
 
 
 def line_names(task: Task, *, pair: bool) -> tuple[str, ...]:

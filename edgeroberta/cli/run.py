@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -138,6 +138,13 @@ def run(
     debug: Debug = False,
 ) -> None:
     """Answer texts, the rows of a file, or lines as they come, with a compressed model."""
+    _refuse_idle(
+        {"--format": format_, "--text": text, "--text-pair": text_pair},
+        source or output or watch,
+        "reads a file",
+    )
+    written = {"--output-format": output_format, "--prefix": prefix, "--scores": scores}
+    _refuse_idle({**written, "--on-error": on_error != "stop"}, output, "is of what --output writes")
     source = _source(texts or [], source, output, watch)
     if source is None and watch is None:
         _require_texts(texts or [], pair)
@@ -159,6 +166,13 @@ def run(
             _tell(found, json=json)
         else:
             _show(bundle, runtime, _answers(runtime, texts or [], source, pair, reading), json=json)
+
+
+def _refuse_idle(given: Mapping[str, object], needed: str | None, why: str) -> None:
+    """Refuse options that would change nothing."""
+    for option, value in given.items():
+        if value and not needed:
+            raise UsageError(why, where=option, hint="edgeroberta run BUNDLE FILE --output FILE")
 
 
 def _source(texts: list[str], source: str | None, output: str | None, watch: str | None) -> str | None:

@@ -77,6 +77,9 @@ def test_answers_to_a_table_are_shown_without_an_output(tiny_bundle, reviews, ca
         (("-o", "c.csv"), "--output: no file whose rows are answered"),
         (("text", "--watch", "x.log"), "--watch: texts and --watch together"),
         (("--watch", "x.log", "-o", "y.jsonl"), "--watch: --output and --watch together"),
+        (("a text", "--text", "review"), "--text: reads a file"),
+        (("--input", "x.csv", "--scores"), "--scores: is of what --output writes"),
+        (("--watch", "x.log", "--on-error", "skip"), "--on-error: is of what --output writes"),
     ],
 )
 def test_what_contradicts_itself_is_refused_before_the_bundle_is_opened(tmp_path, capsys, words, what):
