@@ -43,7 +43,7 @@ test: lint  ## Lint, type-check and run the quick tests
 test-slow: $(STAMPS)/dev  ## Run the tests that take minutes
 	$(BIN)/python -m pytest -m 'slow and not interchange and not arm'
 
-test-optimum: $(STAMPS)/dev  ## Load bundles in Optimum, in an environment of its own, in C++ and in JavaScript
+test-optimum: $(STAMPS)/dev  ## Load bundles in Optimum, in environments of its own, in C++ and in JavaScript
 	$(BIN)/python -m pytest -m interchange
 
 test-arm: $(STAMPS)/dev  ## Run the runtime on emulated ARM, made from nothing

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -62,11 +61,12 @@ def exported_rows(
     notes: list[str],
 ) -> list[RowSpec]:
     """Offer graphs of other programs, each held to the bundle's gate; ``notes`` gets how they differ."""
-    gate, names = gate_of(request), Counter(model.name for model in models)
-    rows = []
-    for model in models:
+    gate, rows = gate_of(request), []
+    for number, model in enumerate(models):
         notes.extend(exported.differences(model, facts, eval_data.inputs))
-        name = model.name if names[model.name] == 1 else str(model.graph)
+        same = sum(each.name == model.name for each in models[:number])
+        # Not by their paths, which are nobody's business where the table is kept.
+        name = f"{model.name} ({same + 1})" if same else model.name
         rows.append(RowSpec(name, _exported_spec(model, request, facts, eval_data), gate))
     return rows
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import exported_folders
 import fake_bundles
 import numpy as np
 import pytest
@@ -506,3 +507,11 @@ def test_int8_that_can_saturate_here_is_a_note(bundle, monkeypatch):
     monkeypatch.setattr(processor, "advise", lambda facts, engine: "its answers can be wrong")
     found, _ = run(BenchRequest(bundle))
     assert "onnxruntime: its answers can be wrong." in found.notes
+
+
+def test_exported_graphs_of_one_name_are_told_apart_without_their_paths(bundle, tmp_path):
+    folders = [exported_folders.of_toy(bundle, tmp_path / each / "export") for each in "ab"]
+    found, workers = run(BenchRequest(bundle, beside=tuple(folders)), wrong=2)
+    assert [row.name for row in found.rows[2:]] == ["export/model.onnx", "export/model.onnx (2)"]
+    assert [worker.spec.path for worker in workers[1:]] == [str(each / "model.onnx") for each in folders]
+    assert str(tmp_path) not in str(found.to_json())
