@@ -34,7 +34,7 @@ def sections(report: Found, *, page: bool = False) -> Iterator[Section]:
     sure = any(flip.get("confidence") is not None for flip in flips)
     if sure:
         flips = sorted(flips, key=lambda flip: -(flip.get("confidence") or 0.0))
-    titles = ("row", *(("sure",) if sure else ()), "label", "baseline", "compressed")
+    titles = ("row", *(("sure",) if sure else ()), "label", "baseline", "bundle")
     first = 2 + sure
     found = listing(
         (*titles, *(("text",) if _texts(flips) else ())),

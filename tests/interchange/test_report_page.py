@@ -102,6 +102,22 @@ def test_changed_answers_are_searched_by_text_and_by_answers(browser, tmp_path):
     assert len(browser.run(SHOWN)) == count
 
 
+def test_rows_are_painted_once_they_are_scrolled_to_and_none_is_cut_off(browser, tmp_path):
+    """On a telephone, where rows out of sight are not laid out, so that thousands stay quick."""
+    show(browser, page(example_reports.make(rows=400)), tmp_path)
+    seen = "{contentVisibilityAuto: true}"
+    first = "document.querySelector('#rows tbody td')"
+    assert browser.run(f"{first}.checkVisibility({seen})") is False
+    browser.run("document.getElementById('search').scrollIntoView()")
+    browser.wait(f"{first}.checkVisibility({seen})")
+    assert (
+        browser.run(
+            "(({scrollWidth, clientWidth}) => scrollWidth - clientWidth)(document.querySelector('.rows'))"
+        )
+        == 0
+    )
+
+
 def test_thousands_of_changed_answers_are_searched_while_one_types(browser, tmp_path):
     report = example_reports.make(rows=8000, wrong=0.6, long=10)
     show(browser, page(report), tmp_path)

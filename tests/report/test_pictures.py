@@ -168,6 +168,6 @@ def test_flips_in_a_page_are_ordered_by_the_baseline_s_confidence_and_a_few_are_
     assert len(few.table.rows) == 10
     unsure = replace(report, flips=tuple(replace(each, confidence=None, text=None) for each in report.flips))
     (page,) = flips.sections(unsure.to_json(), page=True)
-    assert page.listing.titles == ("row", "label", "baseline", "compressed")
+    assert page.listing.titles == ("row", "label", "baseline", "bundle")
     assert "--keep-examples" in page.sentences[0]
     assert asdict(page.listing)["texts"] is False
