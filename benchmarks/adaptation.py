@@ -26,6 +26,7 @@ from benchmarks import estimates, stage_runs
 from benchmarks.adaptation_cells import ADAPTED, ARMS, AS_IT_IS, RECIPE, Adaptation, Cell
 from benchmarks.results import RESULTS, Check, Result, Row, now, this_machine, write
 from edgeroberta.errors import EdgeRobertaError
+from edgeroberta.report import pages
 from edgeroberta.report.pretraining import curve
 
 logger = logging.getLogger(__name__)
@@ -45,7 +46,7 @@ def drawing(result: Result) -> str:
     figure = next(curve({"history": history, "best_step": history[-1]["step"]}), None)
     if figure is None:
         raise EdgeRobertaError("one evaluation is no curve", hint="python -m benchmarks.adaptation")
-    return figure.drawings[0]
+    return pages.picture(figure.drawings[0])
 
 
 def rows(

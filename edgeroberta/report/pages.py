@@ -34,6 +34,13 @@ def page(parts: Iterable[Section], *, verdict: str = "") -> str:
     )
 
 
+def picture(drawing: str) -> str:
+    """Make a file of its own of a drawing of a page: it brings the style of pages along."""
+    style = f"<style>{_source('page.css')}\nsvg {{ background: var(--paper); }}\n</style>"
+    head, rest = drawing.split(">", 1)
+    return head.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1) + f">\n{style}{rest}"
+
+
 @functools.cache
 def _source(name: str) -> str:
     return (_TEMPLATES / name).read_text(encoding="utf-8")

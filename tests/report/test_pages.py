@@ -7,6 +7,7 @@ import re
 import string
 from dataclasses import replace
 from functools import cache
+from xml.etree import ElementTree
 
 import example_reports
 import pytest
@@ -193,3 +194,12 @@ def test_series_differ_by_colour_for_the_colour_blind_and_by_dashes_in_print():
 
 def linear(colour: str) -> list[float]:
     return [(int(colour[place : place + 2], 16) / 255) ** 2.2 for place in (1, 3, 5)]
+
+
+def test_a_drawing_is_a_file_of_its_own_with_the_style_of_pages():
+    found = ElementTree.fromstring(pages.picture('<svg class="plot"><line class="grid"/></svg>'))
+    assert found.tag == "{http://www.w3.org/2000/svg}svg"
+    assert found.attrib == {"class": "plot"}
+    style, line = found
+    assert "svg .grid" in (style.text or "")
+    assert line.attrib == {"class": "grid"}
