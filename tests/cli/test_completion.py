@@ -56,7 +56,7 @@ def completed(shell: str, script: Path, *words: str) -> list[str]:
     environment = {"PATH": "/nowhere", "HOME": str(script.parent)}
     done = subprocess.run([program, *how], capture_output=True, text=True, env=environment, cwd=script.parent)
     assert done.stderr == ""
-    last = words[-1]
+    last = words[-1].removeprefix("=")
     offered = [line.split("\t")[0] for line in done.stdout.splitlines()]
     return sorted({each for each in offered if each and each.startswith(last)})
 
@@ -90,6 +90,7 @@ def test_bash_knows_every_option_of_every_command(scripts, name):
 def test_a_value_after_an_equals_sign_is_completed(scripts):
     words = ("edgeroberta", "run", "--engine", "=", "openv")
     assert completed("bash", scripts["bash"], *words) == ["openvino"]
+    assert completed("bash", scripts["bash"], *words[:-1]) == sorted(ENGINES)
 
 
 def test_bash_answers_within_150_ms_of_processor_time(scripts):
