@@ -66,7 +66,7 @@ CODES: dict[str, Code] = {
     ),
     "hub.private": Code(
         2,
-        "Something private is in what would be pushed: a path, or the name of a computer or of its user.",
+        "Something private is in what would be pushed: a path, a secret, or the name of a computer or user.",
         "Make the bundle again without it; `--allow-name` where a name is no secret.",
     ),
     "hub.not-passed": Code(

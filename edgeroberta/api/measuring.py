@@ -88,7 +88,7 @@ def bench(
     """Measure size, accuracy, speed and memory; the table is kept in the bundle's ``reports/`` as well.
 
     Args:
-        bundle: The bundle's folder, or its name on the Hub.
+        bundle: The bundle's folder, or its name on the Hub; of one from there no table is kept.
         data: Rows to measure on; those the bundle was made with if not given.
         text: Column of the text, as for :func:`compress`.
         text_pair: Column of the second text.
@@ -242,7 +242,7 @@ def _here(request: BenchRequest, progress: Progress | None) -> BenchResult:
     from edgeroberta.measure.validity import RunValidity, require_valid
 
     comparison = benchmark(request, progress=reporting(progress))
-    notes = [_kept(lambda: write(comparison, request.bundle))]
+    notes = [_kept(request.bundle, lambda: write(comparison, request.bundle))]
     several = sum(row.name == BUNDLE for row in comparison.rows) > 1
     if (engine := remember(comparison, request)) is not None:
         notes.append(f"{engine} is the fastest that passed: this device runs the bundle on it from now on")
@@ -265,7 +265,7 @@ def _on_hosts(
 
     found = run_remote(request, hosts, progress=reporting(progress), wheelhouse=wheelhouse, keep=keep)
     reached = [(each.host, each.comparison) for each in found if each.comparison is not None]
-    notes = (_kept(lambda: hosts_table.write(found, request.bundle)),) if reached else ()
+    notes = (_kept(request.bundle, lambda: hosts_table.write(found, request.bundle)),) if reached else ()
     invalid = refusals(*(partial(require_valid, table.validity, where=host) for host, table in reached))
     failed = [each.error for each in found if each.error is not None]
     return BenchResult(request.bundle, hosts=found, notes=notes, errors=(*invalid, *failed))
@@ -283,8 +283,12 @@ def _with_page(result: BenchResult, file: Path | None) -> BenchResult:
     return replace(result, notes=(*result.notes, note))
 
 
-def _kept(write: Callable[[], Path]) -> str:
+def _kept(bundle: Path, write: Callable[[], Path]) -> str:
     """Keep a table, and say where; a bundle that cannot be written is no reason to lose the table."""
+    from edgeroberta.runtime import manifest
+
+    if manifest.in_hub_cache(bundle):
+        return "not kept, as the bundle is in the Hub's cache: --html writes the table, --json prints it"
     try:
         return f"written to {write()}"
     except EdgeRobertaError as error:

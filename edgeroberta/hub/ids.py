@@ -25,7 +25,7 @@ class HubId:
 def parse(name: str) -> HubId | None:
     """Read ``owner/name`` or ``owner/name@revision``; None where it is neither."""
     found = _ID.fullmatch(name)
-    if found is None or any(parts in found[1] for parts in ("--", "..")):  # which the Hub does not take
+    if found is None or "--" in found[1] or ".." in name:  # which neither the Hub nor git takes
         return None
     return HubId(found[1], found[2])
 

@@ -1,6 +1,6 @@
-"""What is nobody's business of a file that is published: folders of this computer, its name, its user's name.
+"""What is nobody's business of a file that is published: folders and names of this computer, and secrets.
 
-Places in text are shortened to the name at their end. Names cannot be, so they are only found.
+Places in text are shortened to the name at their end. Names and secrets cannot be, so they are only found.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from edgeroberta.storage import jsontext
 
 #: Folders in which people keep what is theirs, on any computer; those at the top of this one are added.
 _ROOTS = (
-    *("Users", "Volumes", "content", "data", "home", "media", "mnt", "nfs", "opt", "private", "projects"),
-    *("root", "run", "scratch", "srv", "storage", "tmp", "usr", "var", "work", "workspace"),
+    *("Users", "Volumes", "content", "data", "dev/shm", "export", "gpfs", "home", "lustre", "media", "mnt"),
+    *("nfs", "opt", "private", "projects", "root", "run", "scratch", "shared", "srv", "storage", "tmp"),
+    *("usr", "var", "work", "workspace"),
 )
 #: Folders of every system, in which there is nothing of anybody's.
 _SYSTEM = {"bin", "boot", "dev", "lib", "lib64", "proc", "sbin", "sys"}
@@ -61,6 +62,13 @@ _SHORTEST = 4
 _OWN = frozenset(("labels", "id2label", "label2id", "vocab", "merges", "added_tokens"))
 #: Fields that tell of data and models.
 _SOURCES = frozenset(("lineage", "baseline", "data"))
+#: Tokens of the Hub (which transformers once kept in tokenizer_config.json) and of other services, passwords
+#: in addresses, and keys.
+_SECRETS = re.compile(
+    r"(?<![^\W_])(?:hf_[A-Za-z0-9]{20,}|gh[a-z]_[A-Za-z0-9]{30,}|AKIA[A-Z0-9]{16}(?![A-Z0-9]))"
+    r"|(?<=://)[^\s/:@]+:[^\s/@]+@|-----BEGIN [A-Z ]*PRIVATE KEY-----"
+)
+_SECRET_SHOWN = 4
 #: Endings of files that are read as text; what else there is holds numbers, and is searched as bytes.
 _TEXTS = (".json", ".md", ".yaml", ".html", ".xml", ".txt", ".config", ".svg")
 _IN_BYTES = re.compile(rb"/(?:home|Users)/[\w.-]+/[\w./-]+|/root/[\w.-]+/[\w./-]+|[A-Z]:\\Users\\[\w.-]+")
@@ -83,7 +91,7 @@ def _places() -> re.Pattern[str]:
     here = {each.name for each in os.scandir("/") if each.is_dir()} if os.name == "posix" else set()
     roots = "|".join(sorted(map(re.escape, {*_ROOTS, *here} - _SYSTEM)))
     start = rf"/(?:{roots})/|~(?:[a-z_][\w-]*)?/|file://+|[A-Za-z]:[\\/](?=\w)|\\\\[\w.-]+\\(?=\w)"
-    return re.compile(rf"(?<![\w.:/~<)\]}}\\-])(?:{start}){_END}")
+    return re.compile(rf"(?<![\w./~<)\]}}\\])(?:{start}){_END}")
 
 
 def _name(place: str) -> str:
@@ -153,12 +161,16 @@ def findings(file: str, content: Path | bytes, names: Collection[str]) -> Iterat
     if file.endswith(".json"):
         with contextlib.suppress(ValueError):
             parts = _strings(jsontext.loads(data, finite=False), "")
-    named = re.compile(rf"(?<![\w-])(?:{'|'.join(map(re.escape, names))})(?![\w-])", re.I) if names else None
+    # A name may be part of another one: ``anna_reviews.csv``, ``anna-laptop``.
+    either = "|".join(map(re.escape, names))
+    named = re.compile(rf"(?<![^\W_])(?:{either})(?![^\W_])", re.I) if names else None
     for place, part in parts:
         if (found_place := _places().search(part)) is not None:
             yield Finding(file, place, f"a path: {found_place[0]}")
         if named is not None and (found_name := named.search(part)) is not None:
             yield Finding(file, place, f"the name of this computer or of its user: {found_name[0]}")
+        if (found_secret := _SECRETS.search(part)) is not None:
+            yield Finding(file, place, f"a token, password or key: {found_secret[0][:_SECRET_SHOWN]}…")
 
 
 def _in_bytes(file: str, content: Path | bytes) -> Iterator[Finding]:
@@ -175,12 +187,14 @@ def _in_bytes(file: str, content: Path | bytes) -> Iterator[Finding]:
 
 
 def _strings(value: Any, place: str) -> Iterator[tuple[str, str]]:
-    """Yield each text of JSON and where it is; not the model's own words."""
+    """Yield each text of JSON, the names of fields too, and where it is; not the model's own words."""
     if isinstance(value, str):
         yield place, value
     elif isinstance(value, Mapping):
         for key, each in value.items():
-            yield from _strings(each, f"{place}.{key}" if place else key) if key not in _OWN else ()
+            where = f"{place}.{key}" if place else key
+            yield where, key
+            yield from _strings(each, where) if key not in _OWN else ()
     elif isinstance(value, list):
         for number, each in enumerate(value):
             yield from _strings(each, f"{place}[{number}]")

@@ -228,15 +228,19 @@ def check_file(manifest: Manifest, name: str) -> None:
         raise damaged(file, "its sha256 does not match the manifest")
 
 
-def _is_inside(file: Path, folder: Path) -> bool:
-    """Tell whether a file is in a folder, or in the cache of the Hub's client that the folder is part of.
+def in_hub_cache(folder: Path) -> bool:
+    """Tell whether a folder is part of the cache of the Hub's client, in which nothing is written.
 
     There a bundle is ``models--owner--name/snapshots/COMMIT``, whose files are links to blobs beside it.
     """
-    file, folder = file.resolve(), folder.resolve()
-    repository = folder.parent.parent
-    cached = folder.parent.name == "snapshots" and repository.name.startswith("models--")
-    return file.is_relative_to(repository.parent if cached else folder)
+    snapshots = folder.resolve().parent
+    return snapshots.name == "snapshots" and snapshots.parent.name.startswith("models--")
+
+
+def _is_inside(file: Path, folder: Path) -> bool:
+    """Tell whether a file is in a folder, or in the cache of the Hub's client that the folder is part of."""
+    folder = folder.resolve()
+    return file.resolve().is_relative_to(folder.parents[2] if in_hub_cache(folder) else folder)
 
 
 def _same_file(file: Path, other: Path) -> bool:

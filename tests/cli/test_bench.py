@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import exported_folders
@@ -35,6 +36,18 @@ def test_the_table_is_printed_and_kept(bundle, capsys):
     assert [line.split()[3].rstrip(",") for line in lines[1:3]] == ["stored", "ok"]
     assert said.err.splitlines()[-1] == f"written to {bundle}/reports/bench.md"
     assert (bundle / "reports" / "bench.md").read_text(encoding="utf-8").startswith("# Benchmark")
+
+
+def test_nothing_is_written_into_the_cache_of_the_hub(bundle, tmp_path, capsys):
+    copy = tmp_path / "models--someone--reviews" / "snapshots" / f"{7:040}"
+    shutil.copytree(bundle, copy)
+    for name in ("bench.json", "bench.md"):
+        (copy / "reports" / name).unlink(missing_ok=True)
+    before = sorted(copy.rglob("*"))
+    assert run("bench", copy, "--rounds", 1, "--html", tmp_path / "bench.html") == 0
+    assert sorted(copy.rglob("*")) == before
+    assert (tmp_path / "bench.html").is_file()
+    assert "written to" not in capsys.readouterr().err.splitlines()[-2]
 
 
 def test_json_is_json_and_nothing_else(bundle, capsys):

@@ -241,6 +241,11 @@ def test_a_damaged_bundle_is_not_published(hub, bundle):
         ("config.json", {"_name_or_path": SECRET}, "config.json: _name_or_path"),
         ("tokenizer_config.json", {"extra": {"files": ["C:\\Users\\anna\\x"]}}, "extra.files[0]"),
         ("config.json", {"trained_by": "on WORKSTATION-7 at night"}, "config.json: trained_by"),
+        ("config.json", {"trained_by": "workstation-7_night.csv"}, "config.json: trained_by"),
+        ("config.json", {"files": {SECRET: 1}}, f"config.json: files.{SECRET}"),
+        ("config.json", {"copied_from": "pi@board:/home/berta/out"}, "config.json: copied_from"),
+        ("tokenizer_config.json", {"use_auth_token": f"hf_{'Zz4' * 11}"}, "use_auth_token"),
+        ("tokenizer_config.json", {"source": "https://anna:secret-7@example.org/x"}, "json: source"),
     ],
 )
 def test_what_is_private_and_cannot_be_rewritten_is_refused_with_its_place(
@@ -253,6 +258,7 @@ def test_what_is_private_and_cannot_be_rewritten_is_refused_with_its_place(
         edgeroberta.push(bundle, NAME)
     assert (caught.value.code, caught.value.where, hub.requests) == ("hub.private", file, [])
     assert place in caught.value.what
+    assert not [each for each in ("Zz4Zz4", "secret-7") if each in caught.value.what]
     if "trained_by" in field:
         assert edgeroberta.push(bundle, NAME, allow_names="workstation-7").commit
 
@@ -278,6 +284,8 @@ def _empty(folder: Path) -> bool:
         ("read /home/anna/a.csv, then stop", "read a.csv, then stop"),
         ("from C:\\Users\\anna\\rows.csv and D:/data/x", "from rows.csv and x"),
         ("~/x/y.csv.", "y.csv."),
+        ("scp pi@board:/home/berta/out failed", "scp pi@board:out failed"),
+        ("PATH=/usr/bin:/home/anna/bin", "PATH=bin:bin"),
         ("file:///tmp/x.csv", "x.csv"),
         ("\\\\server\\share\\rows.csv", "rows.csv"),
         ("ibm-granite/granite-embedding", "ibm-granite/granite-embedding"),
@@ -349,7 +357,7 @@ def test_a_second_name_of_a_file_is_a_file_on_the_hub(hub, tmp_path):
         assert runtime("a great film").label
 
 
-@pytest.mark.parametrize("name", ["reviews", "a/b/c", "a/b c", "a/b@", "a/b--c", "a/b@x@y"])
+@pytest.mark.parametrize("name", ["reviews", "a/b/c", "a/b c", "a/b@", "a/b--c", "a/b@x@y", "a/b@../x"])
 def test_a_name_that_the_hub_does_not_take_is_refused(hub, bundle, name):
     with pytest.raises(UsageError) as caught:
         edgeroberta.push(bundle, name)
