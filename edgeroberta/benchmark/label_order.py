@@ -26,6 +26,9 @@ def reordering(first: Manifest, second: Manifest) -> Callable[[Outputs], Outputs
         raise _different(f"it is a model of {_kind(second)}, the other one of {_kind(first)}", where)
     if one.problem is Problem.EMBEDDING and one.dimensions != other.dimensions:
         raise _different(f"it has {other.dimensions} dimensions, the other one {one.dimensions}", where)
+    if one.problem is Problem.EMBEDDING and one.similarity != other.similarity:
+        ways = [each.similarity or "cosine" for each in (other, one)]
+        raise _different(f"it compares texts by the {ways[0]}, the other one by the {ways[1]}", where)
     if one.problem is Problem.MASKED and first.baseline.get("digest") != second.baseline.get("digest"):
         raise _different("it fills masks with another vocabulary: they are not of one baseline", where)
     if one.problem not in _LABELLED or one.labels == other.labels:

@@ -13,7 +13,6 @@ import numpy.typing as npt
 from edgeroberta import metrics
 from edgeroberta.benchmark import evaluation_data, label_order
 from edgeroberta.benchmark.bench_request import BenchRequest
-from edgeroberta.benchmark.row import EvaluationData
 from edgeroberta.benchmark.run import judged
 from edgeroberta.data import texts
 from edgeroberta.data.rows import Rows
@@ -138,13 +137,14 @@ def compare(
             each.worker.close()
     if runs[1].outputs is not None:
         runs[1].outputs = reorder(runs[1].outputs)
-    sides = [_side(run, spec, plan, data) for run, spec in zip(runs, specs, strict=True)]
+    # When none is the answer to a question is a setting of each bundle.
+    tasks = (data.task, replace(data.task, no_answer=other.task.no_answer))
+    sides = [_side(*each, plan, rows) for each in zip(runs, specs, tasks, strict=True)]
     notes += _notes(request, other, rows, sides)
     found = BundleComparison(
         sides[0], sides[1], data.task.metric, len(rows), name_of(rows.source),
         int(texts.groups(rows).max()) + 1, machine_facts(), notes=tuple(notes),
     )  # fmt: skip
-    tasks = (data.task, replace(data.task, no_answer=other.task.no_answer))
     return _beside(found, runs, tasks, rows, keep_examples=request.keep_examples)
 
 
@@ -165,12 +165,11 @@ def _names(request: CompareRequest) -> tuple[str, str]:
 
 
 def _side(
-    run: RepetitionRun, spec: SubjectSpec, plan: RepetitionPlan, data: EvaluationData
+    run: RepetitionRun, spec: SubjectSpec, task: Task, plan: RepetitionPlan, rows: Rows
 ) -> ComparedBundle:
-    opened, rows = run.opened, data.rows
-    metric = None
-    if run.outputs is not None and rows is not None and rows.labels is not None:
-        metric = metrics.score(data.task, run.outputs, rows.labels)
+    opened, metric = run.opened, None
+    if run.outputs is not None and rows.labels is not None:
+        metric = metrics.score(task, run.outputs, rows.labels)
     return ComparedBundle(
         name=run.name,
         engine=f"{opened.engine} {opened.version}" if opened else str(spec.engine),

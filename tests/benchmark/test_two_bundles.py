@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +10,8 @@ import numpy as np
 import pytest
 from fake_bundles import FakeWorker
 
-from edgeroberta.benchmark import two_bundles, two_bundles_table
+from edgeroberta import bundle_writer, cli
+from edgeroberta.benchmark import label_order, two_bundles, two_bundles_table
 from edgeroberta.benchmark.bench_request import BenchRequest
 from edgeroberta.benchmark.two_bundles import CompareRequest, compare
 from edgeroberta.data.rows import DataSpec
@@ -16,6 +19,7 @@ from edgeroberta.errors import UsageError
 from edgeroberta.measure.process import WorkerError
 from edgeroberta.measure.protocol import RowStatus
 from edgeroberta.progress import Progress
+from edgeroberta.runtime import manifest
 from edgeroberta.tasks import Problem
 
 ROWS = 100
@@ -123,8 +127,6 @@ def test_bundles_of_other_tasks_are_refused_before_anything_is_opened(
     first, data, tmp_path, monkeypatch, task, what
 ):
     second = fake_bundles.write(tmp_path / "second")
-    from edgeroberta.runtime import manifest
-
     facts = manifest.read(second)
     changed = replace(facts, task=replace(facts.task, **task))
     read = {str(first): manifest.read(first), str(second): changed}
@@ -137,6 +139,38 @@ def test_bundles_of_other_tasks_are_refused_before_anything_is_opened(
     assert what.split(" single-label")[0] in caught.value.what
 
 
+def test_embeddings_that_are_compared_in_another_way_are_refused(first):
+    facts = manifest.read(first)
+    facts = replace(facts, task=replace(facts.task, problem=Problem.EMBEDDING, labels=(), dimensions=8))
+    with pytest.raises(UsageError) as caught:
+        label_order.reordering(facts, replace(facts, task=replace(facts.task, similarity="dot")))
+    assert caught.value.code == "usage.other-task"
+    assert "by the dot, the other one by the cosine" in caught.value.what
+
+
+def test_each_bundle_gives_no_answer_by_its_own_margin(make_checkpoint, make_bundle, tmp_path):
+    made = make_checkpoint(labels=("LABEL_0", "LABEL_1"), problem="question_answering")
+    never = make_bundle(made, pair=True)
+    always = shutil.copytree(never, tmp_path / "always")
+    for folder, margin in ((never, 1e6), (always, -1e6)):
+        fields = json.loads((folder / "manifest.json").read_bytes())
+        bundle_writer.seal(folder, {**fields, "task": {**fields["task"], "no_answer": margin}})
+    asked = [
+        {
+            "id": str(number),
+            "question": f"Where {number}?",
+            "context": f"It is {number} miles.",
+            "answers": [],
+        }
+        for number in range(20)
+    ]
+    data = tmp_path / "rows.jsonl"
+    data.write_text("".join(f"{json.dumps(each)}\n" for each in asked))
+    found = compare(request(never, always, data), progress=Progress())
+    assert found.first.metric < found.second.metric == 1
+    assert found.difference.mean == pytest.approx(found.second.metric - found.first.metric)
+
+
 def test_without_rows_there_is_nothing_to_compare(first, tmp_path):
     with pytest.raises(UsageError) as caught:
         compare(request(first, first, None), progress=Progress())
@@ -144,10 +178,6 @@ def test_without_rows_there_is_nothing_to_compare(first, tmp_path):
 
 
 def test_the_command_prints_the_table_or_json(first, data, tmp_path, capsys):
-    import json
-
-    from edgeroberta import cli
-
     words = ["compare", str(first), str(first), "--data", str(data), "--rounds", "1", "--rows", "20"]
     with pytest.raises(SystemExit) as leave:
         cli.main([*words, "--json"])
