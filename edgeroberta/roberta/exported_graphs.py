@@ -57,7 +57,9 @@ def choose(place: Path, *, where: str) -> tuple[Path, Path]:
         raise CheckpointError(
             what,
             where=where,
-            hint=f"optimum-cli export onnx -m MODEL --task TASK {place}",
+            hint="name the folder, or the graph in it"
+            if place.is_file()
+            else f"optimum-cli export onnx -m MODEL --task TASK {place}",
             code="checkpoint.graph-missing",
         )
     if len(found) > 1:

@@ -36,7 +36,8 @@ def test_of_several_graphs_none_is_taken_and_all_are_named(folder):
 
 
 def test_a_folder_without_a_graph_and_a_bundle_are_refused(tmp_path, tiny_bundle):
-    for place in (tmp_path, tmp_path / "absent", tiny_bundle):
+    (tmp_path / "notes.txt").touch()
+    for place in (tmp_path, tmp_path / "absent", tmp_path / "notes.txt", tiny_bundle):
         with pytest.raises(CheckpointError) as caught:
             exported_graphs.choose(place, where="here")
         assert caught.value.code == "checkpoint.graph-missing"
