@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shlex
 import shutil
 import sys
@@ -113,6 +114,11 @@ def set_voice(*, quiet: bool = False, verbose: bool = False, debug: bool = False
             handler.setLevel(level)
     # A logger that is asked for less drops records before others, such as a test's, could see them.
     logger.setLevel(level if verbose else logging.NOTSET)
+    # The Hub's client reads these when it is imported; else it draws bars into files, and in spite of quiet.
+    if quiet or not sys.stderr.isatty():
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    if quiet:
+        os.environ.setdefault("HF_HUB_VERBOSITY", "error")
 
 
 def progress() -> Progress:

@@ -7,6 +7,7 @@ what all of them have in common.
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -22,6 +23,8 @@ T = TypeVar("T")
 _WAITS = (1.0, 3.0)
 #: Answers that say nothing of what was asked, only that it cannot be answered now.
 _PASSING = (408, 429, 500, 502, 503, 504)
+#: What follows the path in an address: of a large file, a signature that lets anybody read or write it.
+_QUERY = re.compile(r"\?\S+=\S+")
 
 
 def package(wanted: HubId) -> Any:
@@ -47,7 +50,7 @@ def ask(wanted: HubId, call: Callable[[], T], *, repeat: bool = True) -> T:
         except _failures(wanted) as error:
             if wait is None or not is_passing(error) or _is_final(wanted, error):
                 raise refusal(wanted, error) from error
-            logger.info("%s: asked again in %s s (%s)", wanted, wait, error)
+            logger.info("%s: asked again in %s s (%s)", wanted, wait, _said(error, _status(error)))
             time.sleep(wait)
     raise AssertionError("the last try returns or raises")
 
@@ -149,8 +152,8 @@ def refusal(wanted: HubId, raised: Exception) -> EdgeRobertaError | OSError:
 
 
 def _said(error: BaseException, status: int | None) -> str:
-    """Return an error's kind and first line."""
+    """Return an error's kind and first line, without what signs the address of a large file."""
     if status is not None:
         return f"HTTP {status}"
-    lines = str(error).strip().splitlines()
+    lines = _QUERY.sub("?…", str(error)).strip().splitlines()
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

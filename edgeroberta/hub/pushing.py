@@ -93,6 +93,8 @@ def _repository(api: Any, wanted: HubId, public: bool) -> bool:
             hint="--public, if that is meant; else make it private on the Hub, or name another one",
             code="hub.public",
         )
+    if private and public:
+        logger.warning("%s: stays private: who may see it is changed in its settings on the Hub", name)
     return private
 
 

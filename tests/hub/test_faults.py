@@ -20,6 +20,8 @@ from loopback_hub import Fault
 
 import edgeroberta
 from edgeroberta.errors import EdgeRobertaError
+from edgeroberta.hub import client
+from edgeroberta.hub.ids import require
 from edgeroberta.runtime import manifest
 
 NAME = "someone/reviews"
@@ -302,3 +304,25 @@ def test_a_pull_that_is_killed_resumes(hub, bundle, tmp_path, monkeypatch):
     hub.seed(NAME, bundle)
     killed_at(hub, STORE, tmp_path, "pull", NAME)
     assert pulled(tmp_path / "cache", monkeypatch) == digest(bundle)
+
+
+def test_the_signature_of_an_address_is_not_told():
+    said = "Max retries exceeded with url: /repos/x?X-Amz-Signature=abc&X-Amz-Expires=900 (Caused by Error())"
+    error = client.refusal(require(NAME), ConnectionError(said))
+    assert error.code == "hub.unreachable"
+    assert "/repos/x?… (Caused by" in error.what
+
+
+def test_quiet_leaves_nothing_on_stderr_of_the_client(hub, bundle, tmp_path):
+    hub.seed(NAME, bundle)
+    words = [sys.executable, "-m", "edgeroberta", "pull", NAME]
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("HF_")},
+        "HF_ENDPOINT": hub.address,
+        "HF_TOKEN": loopback_hub.TOKEN,
+        "HF_HOME": str(tmp_path / "home"),
+        "HF_HUB_DISABLE_XET": "1",
+    }
+    done = subprocess.run([*words, "--quiet"], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert manifest.read(Path(done.stdout.strip())).digest == digest(bundle)

@@ -185,6 +185,12 @@ def test_a_public_repository_is_pushed_to_only_where_that_is_said(hub, bundle):
     assert hub.repositories[NAME].branches == before
 
 
+def test_a_repository_that_is_private_stays_so_and_that_is_said(hub, bundle, caplog):
+    edgeroberta.push(bundle, NAME)
+    assert edgeroberta.push(bundle, NAME, public=True).private
+    assert "stays private" in caplog.text
+
+
 def test_a_branch_is_made_and_named_again_to_load(hub, bundle, tmp_path):
     edgeroberta.push(bundle, NAME)
     other = fake_bundles.write(tmp_path / "other", table=-fake_bundles.default_table())
