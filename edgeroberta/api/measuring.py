@@ -274,12 +274,13 @@ def _on_hosts(
 def _with_page(result: BenchResult, file: Path | None) -> BenchResult:
     """Write a result as a page, where one is asked for and something was measured."""
     from edgeroberta.benchmark import page
+    from edgeroberta.runtime import manifest
 
     reached = [(each.host, each.comparison) for each in result.hosts if each.comparison is not None]
     found = reached if result.comparison is None else [(None, result.comparison)]
     if file is None or not found:
         return result
-    note = html_file.write(file, page.page(result.bundle.resolve().name, found))
+    note = html_file.write(file, page.page(manifest.called(result.bundle), found))
     return replace(result, notes=(*result.notes, note))
 
 

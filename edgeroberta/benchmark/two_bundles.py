@@ -53,7 +53,7 @@ class CompareRequest:
 class ComparedBundle:
     """What one of them takes; what could not be measured is None."""
 
-    name: str  # its folder's name
+    name: str  # what it is called: its folder's name, or the Hub's
     engine: str  # with its version
     metric: float | None = None  # the task's, on the rows
     bytes: int | None = None  # of the files that it loads
@@ -157,10 +157,10 @@ def _spec(facts: Manifest, inputs: Any, request: CompareRequest) -> SubjectSpec:
 
 
 def _names(request: CompareRequest) -> tuple[str, str]:
-    """Name both by their folders, as far as needed to tell them apart."""
-    first, second = (path.resolve() for path in (request.first, request.second))
-    if first.name != second.name:
-        return first.name, second.name
+    """Name both, as far as needed to tell them apart."""
+    first, second = (manifest.called(path) for path in (request.first, request.second))
+    if first != second:
+        return first, second
     return str(request.first), str(request.second)
 
 

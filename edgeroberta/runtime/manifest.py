@@ -237,6 +237,15 @@ def in_hub_cache(folder: Path) -> bool:
     return snapshots.name == "snapshots" and snapshots.parent.name.startswith("models--")
 
 
+def called(folder: Path) -> str:
+    """Return what people call a bundle: its folder's name, or ``owner/name@COMMIT`` of one from the Hub."""
+    folder = folder.resolve()
+    if not in_hub_cache(folder):
+        return folder.name
+    repository = folder.parents[1].name.removeprefix("models--").replace("--", "/")
+    return f"{repository}@{folder.name[:7]}"
+
+
 def _is_inside(file: Path, folder: Path) -> bool:
     """Tell whether a file is in a folder, or in the cache of the Hub's client that the folder is part of."""
     folder = folder.resolve()

@@ -75,6 +75,13 @@ def test_a_bundle_and_itself_answer_alike(first, data):
     assert found.first.name != found.second.name or found.first.name == str(first)
 
 
+def test_a_bundle_of_the_hub_is_called_by_its_name_there(first, data, tmp_path):
+    cached = tmp_path / "models--someone--film-reviews" / "snapshots" / "0123456789abcdef"
+    shutil.copytree(first, cached)
+    found = compare(request(first, cached, data), progress=Progress(), start=worker(first))
+    assert (found.first.name, found.second.name) == (first.name, "someone/film-reviews@0123456")
+
+
 def test_labels_in_another_order_are_the_same_answers(first, data, tmp_path, monkeypatch):
     second = other(tmp_path / "second", monkeypatch, labels=("positive", "negative"))
     found = compare(request(first, second, data), progress=Progress())
