@@ -138,7 +138,7 @@ class CheckResult(Result):
 def check_bundle(
     bundle: str | os.PathLike[str],
     *,
-    target: str = "jetson",
+    target: str | None = None,
     compare_fp32: bool = False,
     allow_float: bool = False,
     progress: Progress | None = None,
@@ -149,7 +149,7 @@ def check_bundle(
 
     Args:
         bundle: The bundle's folder, or its name on the Hub.
-        target: What it is to be ready for.
+        target: What it is to be ready for; what it was made for if not given.
         compare_fp32: Build the float32 engine of TensorRT, too, and compare sizes.
         allow_float: Accept what the quantizer left float on purpose.
         progress: Where to report; bars in a terminal or notebook if not given.
@@ -163,14 +163,16 @@ def check_bundle(
         EngineError: An engine refuses its graph.
     """
     from edgeroberta import targets
+    from edgeroberta.runtime import manifest
     from edgeroberta.runtime.session import ENGINES
 
-    chosen, folder = targets.load(target), bundles.find(bundle)
+    folder = bundles.find(bundle)
+    chosen = targets.load(manifest.read(folder).target if target is None else target)
     if any(name in ENGINES and ENGINES[name].module == "tensorrt" for name in chosen.engines):
         return _check_tensorrt(folder, chosen, compare_fp32, allow_float, progress)
     if compare_fp32:
         raise UsageError(
-            f"compares engines of TensorRT, and {target!r} runs none",
+            f"compares engines of TensorRT, and {chosen.name!r} runs none",
             where="--compare-fp32",
             hint="choose another target with -t, or leave it out",
         )

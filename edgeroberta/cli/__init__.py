@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from edgeroberta.cli import console
+from edgeroberta.cli.command import Command
 from edgeroberta.cli.options import Debug, Quiet, Verbose
 from edgeroberta.errors import EdgeRobertaError, UsageError, shortened
 from edgeroberta.version import __version__
@@ -26,7 +27,7 @@ COMMANDS = {
     "pretrain": "edgeroberta.pretrain(model, text, output=…)",
     "build": "edgeroberta.build(bundle, data)",
     "run": "edgeroberta.load(bundle)(texts)",
-    "serve": "edgeroberta.load(bundle), for a server of your own",
+    "serve": "serve(edgeroberta.load(bundle)), from edgeroberta.serve",
     "verify": "edgeroberta.evaluate(bundle, data)",
     "bench": "edgeroberta.bench(bundle, data)",
     "compare": "edgeroberta.compare(first, second)",
@@ -89,7 +90,7 @@ def application() -> typer.Typer:
     app.callback()(_options)
     for name, call in COMMANDS.items():
         module = importlib.import_module(f"edgeroberta.cli.{name}")
-        app.command(name, epilog=f"In Python: {call}")(getattr(module, name))
+        app.command(name, cls=Command, epilog=f"In Python: {call}")(getattr(module, name))
     return app
 
 

@@ -108,7 +108,10 @@ def bench(
     verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
-    """Measure size, accuracy, speed and memory; the table is kept in the bundle's reports/ as well."""
+    """Measure size, accuracy, speed and memory.
+
+    The table is kept in the bundle's reports/ as well.
+    """
     result = api.bench(
         bundle,
         data,

@@ -41,7 +41,10 @@ def build(
     verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
-    """Build int8 and fp16 engines on this device, check and time both, and keep the faster that passes."""
+    """Build engines on this device, and keep the faster that passes.
+
+    They are built in int8 and in fp16, checked and timed.
+    """
     result = api.build(
         bundle,
         data,

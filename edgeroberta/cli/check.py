@@ -13,7 +13,10 @@ from edgeroberta.cli.options import Bundle, Debug, Quiet, Verbose
 
 def check(
     bundle: Bundle,
-    target: Annotated[str, typer.Option("-t", "--target", help="What it is to be ready for.")] = "jetson",
+    target: Annotated[
+        str | None,
+        typer.Option("-t", "--target", help="What it is to be ready for; what it was made for if not given."),
+    ] = None,
     compare_fp32: Annotated[
         bool, typer.Option("--compare-fp32", help="Build the float32 engine, too, and compare sizes.")
     ] = False,
@@ -25,9 +28,10 @@ def check(
     verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
-    """Count what engines make int8 and fuse; exit 1 when a matmul, attention or GELU falls short.
+    """Count what engines make int8 and fuse.
 
-    TensorRT's engines are built on this CPU; ONNX Runtime and OpenVINO are opened as they run.
+    Exit code 1 when a matmul, attention or GELU falls short. TensorRT's engines are built on this CPU; ONNX
+    Runtime and OpenVINO are opened as they run.
     """
     result = api.check_bundle(
         bundle,

@@ -48,7 +48,7 @@ def compare(
     verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
-    """Compare what two bundles answer to the same rows, how fast they are, and how large."""
+    """Compare two bundles on the same rows: answers, speed, size."""
     result = api.compare(
         first,
         second,

@@ -100,10 +100,10 @@ def compress(
     verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
-    """Compress a fine-tuned RoBERTa into a bundle that runs without torch.
+    """Make a small, fast bundle of a fine-tuned RoBERTa or BERT.
 
-    With neither MODEL nor --data, a small packaged RoBERTa and film reviews are used. A killed run
-    resumes when the same command is given again.
+    The bundle runs without torch. With neither MODEL nor --data, a small packaged RoBERTa and film
+    reviews are used. A killed run resumes when the same command is given again.
     """
     run = api.preview if dry_run else api.compress
     result = run(

@@ -18,7 +18,7 @@ def doctor(
     verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
-    """Run one inference per engine and say what is missing, with the line that installs it."""
+    """Run each engine once, and say what to install for the others."""
     result = api.doctor()
     console.show(result, json=json)
     if not result.passed:

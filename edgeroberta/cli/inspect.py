@@ -18,7 +18,10 @@ def inspect(
     verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
-    """Show what is in a bundle, layer by layer, without opening an engine; exit 1 if a file has changed."""
+    """Show what is in a bundle, layer by layer.
+
+    No engine is opened. Exit code 1 when a file has changed.
+    """
     result = api.inspect_bundle(bundle)
     console.show(result, json=json)
     console.finish(result)

@@ -42,7 +42,10 @@ def latency(
     verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
-    """Measure what encoder layers of any heads and FFN width cost; the table is kept for later commands."""
+    """Measure what encoder layers of any heads and FFN width cost.
+
+    The table is kept for later commands.
+    """
     table = api.latency_table(
         model,
         data,

@@ -61,10 +61,10 @@ def pretrain(
     verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
-    """Train an encoder on unlabelled text, as RoBERTa was, and deliver it as a checkpoint.
+    """Train an encoder on unlabelled text, as RoBERTa was.
 
-    With neither MODEL nor --unlabelled, a small packaged RoBERTa and film reviews are used. A killed run
-    resumes when the same command is given again.
+    It is delivered as a checkpoint. With neither MODEL nor --unlabelled, a small packaged RoBERTa and film
+    reviews are used. A killed run resumes when the same command is given again.
     """
     run = api.preview_pretraining if dry_run else api.pretrain
     result = run(

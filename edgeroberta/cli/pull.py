@@ -28,7 +28,7 @@ def pull(
     verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
-    """Fetch a bundle from the Hub, check every file, and print its folder.
+    """Fetch a bundle from the Hub, check it, and print its folder.
 
     Other commands take owner/name themselves; this is for what is carried to a device.
     """

@@ -45,10 +45,10 @@ def push(
     verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
-    """Publish a bundle on the Hub, private unless told otherwise, in one commit.
+    """Publish a bundle on the Hub, private unless told otherwise.
 
-    Answers of the baseline, texts of your data and paths stay here. A push that was killed resumes when the
-    same command is given again.
+    All in one commit; answers of the baseline, texts of your data and paths stay here. A push that was
+    killed resumes when the same command is given again.
     """
     result = api.push(
         bundle,

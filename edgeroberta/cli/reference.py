@@ -61,7 +61,10 @@ def reference(
     verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
-    """Store what the baseline answers, and how fast, for --reference on another machine."""
+    """Store what the baseline answers, for use on another machine.
+
+    Its speed is stored, too. Other commands take the folder as --reference.
+    """
     found = api.reference(
         model,
         data,

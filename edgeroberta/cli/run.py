@@ -137,7 +137,7 @@ def run(
     verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
-    """Answer texts, the rows of a file, or lines as they come, with a compressed model."""
+    """Answer texts, the rows of a file, or lines as they come."""
     _refuse_idle(
         {"--format": format_, "--text": text, "--text-pair": text_pair},
         source or output or watch,

@@ -68,7 +68,10 @@ def serve(
     verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
-    """Answer texts over HTTP: POST /predict, GET /about, /health and /metrics, and a page at /."""
+    """Answer texts over HTTP, with a page to try them.
+
+    The page is at /; programs ask POST /predict, GET /about, /health and /metrics.
+    """
     from edgeroberta import extras
     from edgeroberta import serve as server
     from edgeroberta.serve.pool import default_workers

@@ -19,7 +19,7 @@ def targets(
     verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
-    """List the classes of devices that bundles are made for, and which of them this machine is."""
+    """List the classes of devices, and which of them this machine is."""
     from edgeroberta.hardware import machine_facts
     from edgeroberta.targets.matching import matching
 

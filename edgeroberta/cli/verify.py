@@ -81,7 +81,10 @@ def verify(
     verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
-    """Measure a bundle against the baseline's answers; exit 3 when its gate is not passed."""
+    """Measure a bundle against the answers of the baseline.
+
+    Exit code 3 when its gate is not passed.
+    """
     result = api.evaluate(
         bundle,
         data,

@@ -41,7 +41,7 @@ def test_a_ready_bundle_says_what_that_proves_and_what_the_quantizer_left_float(
     tmp_path, monkeypatch, capsys
 ):
     answer(monkeypatch, None)
-    assert run(tmp_path, "--allow-float") == 0
+    assert run(tmp_path, "--target", "jetson", "--allow-float") == 0
     said = capsys.readouterr().out
     assert "tensorrt.onnx: layer.0.ffn.out.matmul is float, left so by the quantizer" in said
     assert "tensorrt.onnx: layer.0.attention.softmax is float, left so by the quantizer" in said
@@ -50,7 +50,7 @@ def test_a_ready_bundle_says_what_that_proves_and_what_the_quantizer_left_float(
 
 def test_what_the_quantizer_left_float_fails_by_name_unless_it_is_allowed(tmp_path, monkeypatch, capsys):
     answer(monkeypatch, None)
-    assert run(tmp_path) == 1
+    assert run(tmp_path, "--target", "jetson") == 1
     said = capsys.readouterr().err
     assert "tensorrt.onnx: layer.0.ffn.out.matmul: left float by the quantizer" in said
     assert "tensorrt.onnx: layer.0.attention.softmax: left float by the quantizer" in said
@@ -74,7 +74,7 @@ def test_the_target_chooses_what_is_built_for_and_the_output_says_so(
 
 def test_a_node_that_is_not_int8_is_named_with_exit_1(tmp_path, monkeypatch, capsys):
     answer(monkeypatch, "the engine multiplies Half (profile 0)")
-    assert run(tmp_path, "--json") == 1
+    assert run(tmp_path, "--target", "jetson", "--json") == 1
     printed = capsys.readouterr()
     assert json.loads(printed.out)["ready"] is False
     assert "tensorrt.onnx: layer.0.ffn.in.matmul: the engine multiplies Half (profile 0)" in printed.err
@@ -92,8 +92,9 @@ def answer_cpu(
 MATMUL = fusion.PartFinding("layer.0.ffn.in.matmul", fusion.GraphPart.MATMUL)
 
 
-def test_a_target_without_tensorrt_is_checked_on_its_own_engines(tiny_bundle, capsys):
-    assert run(tiny_bundle, "--target", "cpu", "--json") == 0
+@pytest.mark.parametrize("chosen", [("--target", "cpu"), ()], ids=["chosen", "of the bundle"])
+def test_a_target_without_tensorrt_is_checked_on_its_own_engines(tiny_bundle, chosen, capsys):
+    assert run(tiny_bundle, *chosen, "--json") == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed["target"] == "cpu"
     counts = {each["engine"]: each["counts"] for each in printed["engines"]}

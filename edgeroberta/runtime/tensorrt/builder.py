@@ -83,8 +83,8 @@ def build(library: TensorRtLibrary, graph: Path, options: BuildOptions) -> Seria
         raise EngineError(
             f"{library.title} cannot build an engine: {log.errors() or 'it does not say why'}",
             where=str(graph),
-            hint="edgeroberta check BUNDLE names the node; free memory with: sudo systemctl isolate "
-            "multi-user.target",
+            hint="edgeroberta check BUNDLE --target jetson names the node; free memory with: sudo systemctl "
+            "isolate multi-user.target",
         )
     learned = b"" if cache is None else bytes(cache.serialize())
     return SerializedEngine(bytes(plan), time.perf_counter() - started, learned, tuple(log.messages))
