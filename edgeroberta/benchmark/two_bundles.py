@@ -140,7 +140,7 @@ def compare(
     # When none is the answer to a question is a setting of each bundle.
     tasks = (data.task, replace(data.task, no_answer=other.task.no_answer))
     sides = [_side(*each, plan, rows) for each in zip(runs, specs, tasks, strict=True)]
-    notes += _notes(request, other, rows, sides)
+    notes = _notes(request, other, rows, sides)  # those of the data are of a baseline, which nobody asks here
     found = BundleComparison(
         sides[0], sides[1], data.task.metric, len(rows), name_of(rows.source),
         int(texts.groups(rows).max()) + 1, machine_facts(), notes=tuple(notes),

@@ -109,7 +109,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         if quiet and verbose:
             raise UsageError("--quiet and --verbose together", where="--quiet", hint="leave one out")
-        application()(args=given, prog_name="edgeroberta")
+        try:
+            application()(args=given, prog_name="edgeroberta")
+        finally:
+            console.flush()
     except EdgeRobertaError as error:
         if debug:
             console.complain(traceback.format_exc().rstrip())
@@ -117,6 +120,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+    except BrokenPipeError:  # who reads has enough, as in "| head"
+        sys.exit(1)
     except OSError as error:
         if debug:
             console.complain(traceback.format_exc().rstrip())

@@ -48,6 +48,18 @@ def out_line(value: Any) -> None:
     print(plain_json(json.dumps(value, ensure_ascii=False)))
 
 
+def flush() -> None:
+    """Write out what stands in stdout's buffer, so that a failure is told here and not by Python at its end.
+
+    Raises OSError: nobody reads it, or the disk is full. What is left is dropped then.
+    """
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise
+
+
 def say(text: str) -> None:
     """Tell people something, on stderr, unless they asked for quiet."""
     if not _voice.quiet:

@@ -108,4 +108,6 @@ def verify(
         progress=console.progress(),
     )
     console.show(result, json=json)
+    if output is not None:
+        console.say(f"written to {output / 'report.html'}")
     console.finish(result)

@@ -75,6 +75,12 @@ def test_a_bundle_and_itself_answer_alike(first, data):
     assert found.first.name != found.second.name or found.first.name == str(first)
 
 
+def test_the_stored_reference_of_other_rows_is_no_matter_of_two_bundles(first, data, tmp_path):
+    others = fake_bundles.write_data(tmp_path / "others.csv", ROWS - 1, first)
+    measured = fake_bundles.with_reports(tmp_path / "measured", others, wrong=0)
+    assert compare(request(measured, first, data), progress=Progress()).notes == ()
+
+
 def test_a_bundle_of_the_hub_is_called_by_its_name_there(first, data, tmp_path):
     cached = tmp_path / "models--someone--film-reviews" / "snapshots" / "0123456789abcdef"
     shutil.copytree(first, cached)

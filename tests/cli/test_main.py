@@ -97,6 +97,26 @@ def test_every_command_has_help_without_types_of_python_and_takes_json(name, cap
     assert not re.search(r"<[a-z[]+>| range>", text)
 
 
+def test_a_reader_that_has_enough_ends_a_command_quietly():
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "edgeroberta", "targets"]
+    buffered = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": ""}
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, env=buffered)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_a_full_disk_is_told_as_an_error():
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "edgeroberta", "targets"]
+        buffered = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": ""}
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, env=buffered)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: the system refuses this: No space left on device")
+
+
 def test_an_unknown_command_is_a_usage_error(capsys):
     assert exit_code("compres") == 2
     captured = capsys.readouterr()

@@ -31,9 +31,11 @@ def run(*words: object) -> int:
 def test_a_bundle_that_answers_as_its_reference_passes(data, tmp_path, capsys):
     bundle = fake_bundles.with_reports(tmp_path / "bundle", data, wrong=0)
     assert run("verify", bundle, "-o", tmp_path / "report") == 0
-    said = capsys.readouterr().out
+    printed = capsys.readouterr()
+    said = printed.out
     assert said.startswith("# Verdict: PASS\n")
     assert f"on {ROWS:,} rows" in said
+    assert printed.err.endswith(f"written to {tmp_path / 'report' / 'report.html'}\n")
     assert sorted(file.name for file in (tmp_path / "report").iterdir()) == [
         "report.html",
         "report.json",
