@@ -152,13 +152,26 @@ def test_bundles_of_other_tasks_are_refused_before_anything_is_opened(
     assert what.split(" single-label")[0] in caught.value.what
 
 
-def test_embeddings_that_are_compared_in_another_way_are_refused(first):
+@pytest.mark.parametrize(
+    ("task", "second", "what"),
+    [
+        (
+            {"problem": Problem.EMBEDDING, "dimensions": 8},
+            {"similarity": "dot"},
+            "it compares texts by the dot",
+        ),
+        ({"problem": Problem.EMBEDDING, "dimensions": 8}, {"dimensions": 4}, "it has 4 dimensions"),
+        ({"problem": Problem.MASKED, "dimensions": 8, "mask_id": 4}, {}, "another vocabulary"),
+    ],
+)
+def test_embeddings_and_masked_words_of_another_kind_are_refused(first, task, second, what):
     facts = manifest.read(first)
-    facts = replace(facts, task=replace(facts.task, problem=Problem.EMBEDDING, labels=(), dimensions=8))
+    one = replace(facts, task=replace(facts.task, labels=(), **task))
+    other = replace(one, task=replace(one.task, **second), baseline={**one.baseline, "digest": "another"})
     with pytest.raises(UsageError) as caught:
-        label_order.reordering(facts, replace(facts, task=replace(facts.task, similarity="dot")))
+        label_order.reordering(one, other)
     assert caught.value.code == "usage.other-task"
-    assert "by the dot, the other one by the cosine" in caught.value.what
+    assert what in caught.value.what
 
 
 def test_each_bundle_gives_no_answer_by_its_own_margin(make_checkpoint, make_bundle, tmp_path):

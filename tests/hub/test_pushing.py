@@ -213,6 +213,15 @@ def test_files_of_the_former_bundle_go_and_those_of_others_stay(hub, bundle, tmp
     assert not {"recipe.yaml", "reports/report.json"} & there
 
 
+def test_a_file_of_the_former_bundle_that_somebody_removed_is_not_removed_again(hub, bundle, tmp_path):
+    edgeroberta.push(bundle, NAME)
+    found = hub.repositories[NAME]
+    head = found.commits[found.branches["main"]]
+    found.commit("main", {name: file for name, file in head.items() if name != "recipe.yaml"})
+    edgeroberta.push(fake_bundles.write(tmp_path / "other"), NAME)
+    assert manifest.read(edgeroberta.pull(NAME)).digest == manifest.read(tmp_path / "other").digest
+
+
 @pytest.mark.parametrize("there", ["model.safetensors", "manifest.json"])
 def test_a_repository_of_something_else_is_left_alone(hub, bundle, tmp_path, there):
     (tmp_path / "model").mkdir()

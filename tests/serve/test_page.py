@@ -33,6 +33,7 @@ def test_each_file_is_given_as_it_is_with_a_strict_policy(shared, path):
     policy = reply.headers["content-security-policy"]
     assert policy.startswith("default-src 'none'; script-src 'self'; connect-src 'self';")
     assert "frame-ancestors 'none'" in policy
+    assert "base-uri 'none'; form-action 'none'" in policy
     assert "unsafe" not in policy
     assert reply.headers["x-content-type-options"] == "nosniff"
     assert reply.headers["cache-control"] == "no-store"
