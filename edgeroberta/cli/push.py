@@ -29,7 +29,7 @@ def push(
         typer.Option("--with-examples", help="Publish texts of your data that the report was told to keep."),
     ] = False,
     publish_failed: Annotated[
-        bool, typer.Option("--publish-failed", help="Publish a bundle that did not pass its gate.")
+        bool, typer.Option("--publish-failed", help="Publish a bundle whose gate says FAIL.")
     ] = False,
     allow_name: Annotated[
         list[str] | None,

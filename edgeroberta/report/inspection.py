@@ -9,6 +9,7 @@ from edgeroberta.figures import ABSENT, decimals
 from edgeroberta.inspection.bundle import Inspection
 from edgeroberta.report.table import Table
 from edgeroberta.roberta.graph_parts import OTHER, GraphPart
+from edgeroberta.runtime.manifest import called
 
 #: Labels that are named.
 _LABELS = 12
@@ -45,7 +46,7 @@ def _facts(found: Inspection) -> Table:
         ("made by", f"edgeroberta {found.created_by}"),
         ("digest", found.digest),
     ]
-    return Table.of((str(found.folder), ""), lines, words=2)
+    return Table.of(("bundle", called(found.folder)), lines, words=2)
 
 
 def _parts(found: Inspection) -> Iterator[Table]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import math
 import sys
 
@@ -113,6 +114,13 @@ def test_files_of_others_are_named_and_changed_ones_end_with_1(make_bundle, tiny
     assert "CHANGED" in said.out
     assert "notes.txt" in said.out
     assert said.err.startswith("error: ")
+
+
+def test_a_bundle_of_the_hub_is_called_by_its_name_there(tiny_bundle, tmp_path):
+    cached = tmp_path / "models--someone--film-reviews" / "snapshots" / "0123456789abcdef"
+    shutil.copytree(tiny_bundle, cached)
+    title, *_ = str(edgeroberta.inspect_bundle(cached)).splitlines()
+    assert title.split() == ["bundle", "someone/film-reviews@0123456"]
 
 
 def test_no_bundle_is_refused(tmp_path):
