@@ -14,7 +14,7 @@ import platform
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from edgeroberta.storage import jsontext
@@ -116,7 +116,7 @@ def _shortened(found: re.Match[str]) -> str:
 def rewritten(value: Any, *, sources: bool = False) -> Any:
     """Return JSON in which every path is the name at its end, in texts as well.
 
-    ``sources``: whether it tells of data and models, so that whatever begins with a slash is a path.
+    ``sources``: whether it tells of data and models, so that whatever begins as a path is one to its end.
     """
     if isinstance(value, Mapping):
         return {
@@ -127,8 +127,9 @@ def rewritten(value: Any, *, sources: bool = False) -> Any:
         return [rewritten(each, sources=sources) for each in value]
     if not isinstance(value, str):
         return value
-    path = PurePosixPath(value)
-    return _name(value) if sources and path.is_absolute() and len(path.parts) > 2 else without_places(value)
+    # With blanks, which no path in a sentence can have.
+    whole = re.match(r"/[^/]+/|[A-Za-z]:[\\/]\w|\\\\\w", value) is not None
+    return _name(value) if sources and whole else without_places(value)
 
 
 def local_names(allowed: Collection[str]) -> tuple[str, ...]:

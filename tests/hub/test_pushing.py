@@ -342,6 +342,14 @@ def test_no_path_is_left_of_any_text(text):
     assert private.without_places(public) == public
 
 
+@pytest.mark.parametrize(
+    "path",
+    ["/Users/anna/Google Drive/Acme/x.csv", "C:\\Users\\Anna Berg\\x.csv", "\\\\server\\Anna Berg\\x.csv"],
+)
+def test_a_source_with_blanks_in_its_path_is_its_name(path):
+    assert private.rewritten({"lineage": [{"model": path}]}) == {"lineage": [{"model": "x.csv"}]}
+
+
 def test_names_that_many_have_are_no_secret(monkeypatch):
     monkeypatch.setattr(platform, "node", lambda: "annas-laptop.example.org")
     monkeypatch.setattr("getpass.getuser", lambda: "ubuntu")
