@@ -29,34 +29,12 @@ _ROOTS = (
 _SYSTEM = {"bin", "boot", "dev", "lib", "lib64", "proc", "sbin", "sys"}
 _END = r"[^\s\"'`<>|,;:*?)\]}]*"
 #: Names that so many computers and accounts have that they tell of none.
-_COMMON = frozenset(
-    [
-        "admin",
-        "administrator",
-        "build",
-        "builder",
-        "container",
-        "debian",
-        "default",
-        "docker",
-        "guest",
-        "jenkins",
-        "jetson",
-        "jovyan",
-        "localhost",
-        "model",
-        "nobody",
-        "nvidia",
-        "raspberrypi",
-        "root",
-        "runner",
-        "student",
-        "ubuntu",
-        "user",
-        "vagrant",
-        "worker",
-    ]
-)
+_COMMON = {
+    *("admin", "administrator", "build", "builder", "container", "data", "debian", "default", "docker"),
+    *("guest", "jenkins", "jetson", "jovyan", "linux", "localhost", "model", "name", "nobody", "nvidia"),
+    *("raspberrypi", "root", "runner", "server", "student", "test", "text", "ubuntu", "user", "vagrant"),
+    *("worker"),
+}
 _SHORTEST = 4
 #: Fields whose texts are the model's own: its labels, and the pieces of words that it knows.
 _OWN = frozenset(("labels", "id2label", "label2id", "vocab", "merges", "added_tokens"))
