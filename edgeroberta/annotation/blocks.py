@@ -106,7 +106,7 @@ class ArrowBlock(Block):
     def rows(self, kept: Sequence[int], names: Sequence[str]) -> Iterator[Sequence[Any]]:
         """Give the cells as Python's values."""
         part = self.table(kept)
-        return zip(*(part.column(name).to_pylist() for name in names), strict=True)
+        return zip(*(_values(part.column(name)) for name in names), strict=True)
 
     def table(self, kept: Sequence[int]) -> Any:
         """Give the columns as they are, with the types that the file has."""
@@ -114,3 +114,16 @@ class ArrowBlock(Block):
 
         whole = pyarrow.Table.from_batches([self.batch])
         return whole if len(kept) == len(self.batch) else whole.take(pyarrow.array(kept, pyarrow.int64()))
+
+
+def _values(column: Any) -> list[Any]:
+    """Return the values of a column; as text those that Python's types are too small for."""
+    import pyarrow
+
+    if column.type == pyarrow.time64("ns"):  # of which Python's would lose the last digits
+        column = column.cast(pyarrow.string())
+    try:
+        values: list[Any] = column.to_pylist()
+    except (OverflowError, ValueError):  # years beyond 9999; nanoseconds, where pandas is not installed
+        values = column.cast(pyarrow.string()).to_pylist()
+    return values

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 
 from edgeroberta.annotation import reading
 from edgeroberta.annotation.blocks import Asked, Block, RecordBlock, TextBlock
-from edgeroberta.annotation.pacing import Pace
+from edgeroberta.annotation.pacing import MOST, Pace
 from edgeroberta.annotation.reading import SKIP, Reading, Wanted
 from edgeroberta.data.delimited import BOM
 from edgeroberta.errors import DataError
@@ -82,8 +82,8 @@ def read_jsonl(file: BinaryIO, source: str, size: int | None, task: Task, wanted
         for read, where, text in lines(file, source)
         if not isinstance(text, str) or text.strip()
     )
-    opening = list(itertools.islice(found, 1))
-    first = opening[0][2] if opening else None
+    opening = list(_opening(found))
+    first = next((value for _, _, value in opening if _says(value)), None)
     names = list(first) if isinstance(first, dict) else []
     chosen = None
     if names or (first is not None and (wanted.text is not None or wanted.text_pair is not None)):
@@ -105,6 +105,18 @@ def read_jsonl(file: BinaryIO, source: str, size: int | None, task: Task, wanted
             )
 
     return {"names": names or list(reader.names), "reading": chosen, "blocks": blocks, **kilobytes(size)}
+
+
+def _opening(found: Iterator[tuple[int, str, Any]]) -> Iterator[tuple[int, str, Any]]:
+    """Give values up to the first that says what the others are like."""
+    for each in itertools.islice(found, MOST):
+        yield each
+        if _says(each[2]):
+            return
+
+
+def _says(value: Any) -> bool:
+    return bool(value) and isinstance(value, str | list | dict)
 
 
 def value_of(text: str, where: str) -> Any:

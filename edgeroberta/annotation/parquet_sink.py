@@ -30,13 +30,18 @@ class ParquetSink:
 
     def write(self, block: Block, kept: Sequence[int], cells: Sequence[Sequence[Any]]) -> None:
         """Write some rows of a block."""
-        table = block.table(kept)
-        table = self._with_answers(table, cells)
-        if self._schema is None:
-            self._schema = table.schema
-            self._writer = pyarrow.parquet.ParquetWriter(self._file, table.schema)
-        elif table.schema != self._schema:
-            table = self._fitted(table, block.places[kept[0]])
+        where = block.places[kept[0]]
+        try:
+            table = self._with_answers(block.table(kept), cells)
+            if self._schema is None:
+                self._writer = pyarrow.parquet.ParquetWriter(self._file, table.schema)
+                self._schema = table.schema
+        except (pyarrow.ArrowException, OverflowError, UnicodeError) as error:
+            raise _unfit(f"the rows from here on have values that Parquet has not: {error}", where) from error
+        if table.schema != self._schema:
+            table = self._fitted(table, where)
+        if self._held and _narrow_dictionaries(table) != _narrow_dictionaries(self._held[-1]):
+            self._write_group()
         self._held.append(table)
         held = self._held
         if sum(len(part) for part in held) >= GROUP_ROWS or sum(part.nbytes for part in held) >= GROUP_BYTES:
@@ -83,9 +88,23 @@ class ParquetSink:
                 for field in self._schema
             ]
         except (pyarrow.ArrowException, ValueError) as error:
-            raise DataError(
-                f"the rows from here on do not have the types of the first ones: {error}",
-                where=where,
-                hint="write JSON Lines, where each row may have its own: -o FILE.jsonl",
-            ) from error
+            what = f"the rows from here on do not have the types of the first ones: {error}"
+            raise _unfit(what, where) from error
         return pyarrow.Table.from_arrays(columns, schema=self._schema)
+
+
+def _unfit(what: str, where: str) -> DataError:
+    hint = "write JSON Lines, where each row may have its own types: -o FILE.jsonl"
+    return DataError(what, where=where, hint=hint)
+
+
+def _narrow_dictionaries(table: Any) -> list[Any]:
+    """Return the dictionaries of columns whose indices have no room for those of several blocks.
+
+    A group with more values than that is written without an error, and cannot be read (pyarrow 26).
+    """
+    return [
+        column.chunk(0).dictionary
+        for column in table.columns
+        if pyarrow.types.is_dictionary(column.type) and column.type.index_type.bit_width < 32
+    ]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import io
 import json
+import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -38,7 +38,7 @@ class Sink(Protocol):
 
 @contextlib.contextmanager
 def opened(output: str, format_: Format, source: Source, answers: Sequence[AnswerColumn]) -> Iterator[Sink]:
-    """Open a file that has its name once it is whole, or standard output.
+    """Open a file that has its name once it is whole (a link: what it leads to), or standard output.
 
     Raises UsageError: nothing can be written there, or not in this format; UnavailableError: it is Parquet,
     and pyarrow is not installed.
@@ -57,7 +57,7 @@ def opened(output: str, format_: Format, source: Source, answers: Sequence[Answe
             yield sink
         sys.stdout.buffer.flush()
         return
-    with artifact.replacing(Path(output)) as file, _closing(make(file, source, answers)) as sink:
+    with artifact.replacing(Path(output).resolve()) as file, _closing(make(file, source, answers)) as sink:
         yield sink
 
 
@@ -78,6 +78,10 @@ def check_place(output: str, source: str) -> None:
     path = Path(output)
     if path.is_dir():
         raise UsageError("is a folder; a file is written", where=output, hint=f"-o {path / 'answers.csv'}")
+    if path.exists() and not path.is_file():
+        raise UsageError(
+            "is a pipe or a device, which a file would replace", where=output, hint=f"-o - > {output}"
+        )
     if not path.absolute().parent.is_dir():
         raise UsageError(
             "there is no such folder to write into", where=str(path.parent), hint="make it first"
@@ -120,8 +124,22 @@ class JsonLines:
 
 def encoded(value: Any) -> str:
     """Write a value as JSON on one line; what is no Unicode, such as half a surrogate pair, as its escape."""
-    text = json.dumps(value, ensure_ascii=False, default=_jsonable)
+    try:
+        text = json.dumps(value, ensure_ascii=False, default=_jsonable, allow_nan=False)
+    except ValueError:
+        text = json.dumps(_finite(value), ensure_ascii=False, default=_jsonable)
     return plain_json(text)
+
+
+def _finite(value: Any) -> Any:
+    """Return a value in which null stands for what JSON has no number for."""
+    if isinstance(value, dict):
+        return {name: _finite(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    if hasattr(value, "tolist"):
+        return _finite(value.tolist())
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _jsonable(value: Any) -> Any:
@@ -138,7 +156,7 @@ class Delimited:
         self._file, self._names = file, list(source.names)
         mark = source.separator if source.format is Format.CSV and source.separator != "\t" else ","
         self._separator = mark
-        self._write_rows([[*self._names, *(each.name for each in answers)]])
+        self._write_rows([[*self._names, *(each.name for each in answers)]], [source.name])
 
     def write(self, block: Block, kept: Sequence[int], cells: Cells) -> None:
         """Write some rows of a block; none may have a column that the first did not have."""
@@ -156,16 +174,24 @@ class Delimited:
 
     abandon = close
 
-    def _write_rows(self, rows: Sequence[Sequence[Any]], places: Sequence[str] = ("",)) -> None:
-        text = io.StringIO()
-        csv.writer(text, delimiter=self._separator, lineterminator="\n").writerows(rows)
-        self._file.write(text.getvalue().encode("utf-8", "backslashreplace"))
+    def _write_rows(self, rows: Sequence[Sequence[Any]], places: Sequence[str]) -> None:
+        lines = _Lines()
+        # Python before 3.13 quotes a carriage return only where it may end a line.
+        csv.writer(lines, delimiter=self._separator, lineterminator="\r\n").writerows(rows)
+        self._file.write("".join(lines).encode("utf-8", "backslashreplace"))
+
+
+class _Lines(list[str]):
+    """Takes lines of CSV, each of which ends with a line feed alone."""
+
+    def write(self, line: str) -> None:
+        self.append(line.removesuffix("\r\n") + "\n")
 
 
 class Tabbed(Delimited):
     """TSV, in which quotes are ordinary, so that no cell may hold what ends one."""
 
-    def _write_rows(self, rows: Sequence[Sequence[Any]], places: Sequence[str] = ("",)) -> None:
+    def _write_rows(self, rows: Sequence[Sequence[Any]], places: Sequence[str]) -> None:
         for row, where in zip(rows, places, strict=True):
             if any(mark in cell for cell in row if isinstance(cell, str) for mark in "\t\n\r"):
                 raise DataError(
@@ -184,11 +210,10 @@ def _cell(value: Any) -> Any:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    return value if isinstance(value, int | float) else encoded(_listed(value))
-
-
-def _listed(value: Any) -> Any:
-    return value if isinstance(value, list | dict) else _jsonable(value)
+    if isinstance(value, int | float):
+        return value
+    listed = value if isinstance(value, list | dict) else _jsonable(value)
+    return listed if isinstance(listed, str) else encoded(listed)
 
 
 def _new_column(block: Block, name: str) -> EdgeRobertaError:

@@ -7,6 +7,7 @@ file system, and costs one call of ``stat``.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sys
 import time
@@ -26,6 +27,8 @@ from edgeroberta.runtime import Runtime
 from edgeroberta.runtime.answers import Said
 from edgeroberta.runtime.embedding_texts import Prompt
 from edgeroberta.runtime.encoding import Input
+
+logger = logging.getLogger(__name__)
 
 #: Seconds between two looks: soon enough for people, and 0.1 % of a small board's core.
 INTERVAL = 0.25
@@ -64,7 +67,9 @@ def watch(
             where=path,
             hint="edgeroberta run BUNDLE FILE -o OUTPUT answers a table",
         )
-    with contextlib.closing(_typed() if path == STDIN else _appended(Path(path), interval)) as rounds:
+    with contextlib.closing(
+        _typed() if path == STDIN else _appended(Path(path), interval, folder=folder)
+    ) as rounds:
         for found in rounds:
             asked = [_asked(runtime, raw, where, wanted, format_) for where, raw in found]
             places = [where for where, _ in found]
@@ -95,21 +100,23 @@ def _typed() -> Generator[list[_Line], None, None]:
         yield [(f"{STDIN}:{number}", raw)]
 
 
-def _appended(path: Path, interval: float) -> Generator[list[_Line], None, None]:
+def _appended(path: Path, interval: float, *, folder: bool) -> Generator[list[_Line], None, None]:
     """Look at the files every ``interval`` seconds, and give what has been appended."""
     files: dict[Path, _Growing] = {}
     first = True
     try:
         while True:
             found: list[_Line] = []
-            there = _files(path)
+            there = _files(path) if folder else [path]
             for each in there:
                 if each not in files:
                     files[each] = _Growing(each, skip=first)
                 found += files[each].look()
             for each in files.keys() - set(there):
-                found += files[each].look()
-                files.pop(each).close()
+                if rest := files[each].look():
+                    found += rest
+                else:
+                    files.pop(each).close()
             first = False
             if found:
                 yield found
@@ -120,11 +127,11 @@ def _appended(path: Path, interval: float) -> Generator[list[_Line], None, None]
             growing.close()
 
 
-def _files(path: Path) -> list[Path]:
-    if not path.is_dir():
-        return [path]
+def _files(folder: Path) -> list[Path]:
     ends = (".txt", ".log", ".jsonl", ".ndjson")
-    return sorted(each for each in path.iterdir() if each.suffix.lower() in ends)
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # it may come again
+        return sorted(each for each in folder.iterdir() if each.suffix.lower() in ends and each.is_file())
+    return []
 
 
 @dataclass
@@ -136,14 +143,15 @@ class _Growing:
     _file: BinaryIO | None = None
     _lines: int = 0
     _rest: bytes = field(default=b"", repr=False)  # of a line that is not ended
+    _refused: bool = False  # whether it was said that it cannot be opened
 
     def look(self) -> list[_Line]:
-        """Return the lines that have been ended since the last look."""
+        """Return lines that have been ended since the last look; of many not all yet, but some."""
         if self._file is None and not self._open():
             return []
         found = self._read()
-        if self._replaced():
-            found += self._ended()
+        if not found and self._replaced():
+            found = self._ended()
             if self._open():
                 found += self._read()
         return found
@@ -154,25 +162,43 @@ class _Growing:
             self._file.close()
 
     def _open(self) -> bool:
+        if not self.path.is_file():  # a pipe would be waited for
+            self.skip = False  # what comes later is new
+            return False
         try:
             file = self.path.open("rb")
         except FileNotFoundError:
-            self.skip = False  # what comes later is new
+            return False
+        except OSError as error:
+            if self.skip:  # it is one of those to be watched, and not one that came meanwhile
+                raise
+            if not self._refused:
+                logger.warning("%s: cannot be read (%s); tried again", self.path, error.strerror)
+            self._refused = True
             return False
         self.close()
         self._file, self._lines, self._rest = file, 0, b""
         if self.skip:
-            self._read()
+            self._pass_over(file)
         self.skip = False
         return True
 
+    def _pass_over(self, file: BinaryIO) -> None:
+        """Count the lines that are there, which may be more than memory has room for."""
+        left = os.fstat(file.fileno()).st_size
+        while data := file.read(min(_BLOCK, left)):
+            left -= len(data)
+            _, mark, rest = data.rpartition(b"\n")
+            self._lines += data.count(b"\n")
+            self._rest = rest if mark else self._rest + rest
+
     def _read(self) -> list[_Line]:
         assert self._file is not None  # opened before
-        found = []
+        found: list[_Line] = []
         if os.fstat(self._file.fileno()).st_size < self._file.tell():  # it was cut, as copytruncate does
             self._file.seek(0)
             self._lines, self._rest = 0, b""
-        while data := self._file.read(_BLOCK):
+        while not found and (data := self._file.read(_BLOCK)):
             *ended, self._rest = (self._rest + data).split(b"\n")
             for line in ended:
                 self._lines += 1

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
 import csv
+import datetime
+import decimal
 import io
+import itertools
 import json
+import os
 import tracemalloc
 from pathlib import Path
 
@@ -18,6 +22,7 @@ from edgeroberta.annotation.reading import Wanted
 from edgeroberta.errors import DataError, UnavailableError, UsageError
 from edgeroberta.progress import Progress
 from edgeroberta.runtime import Problem, Runtime
+from edgeroberta.storage import jsontext
 from edgeroberta.tasks import Task
 
 ROWS = [("1", "great film"), ("2", "a waste, of time"), ("3", 'so "good"')]
@@ -322,3 +327,92 @@ def test_formats_may_be_said_where_names_do_not(tmp_path):
         fake(), tmp_path / "in", tmp_path / "out", wanted=Wanted(Format.JSONL), output_format=Format.CSV
     )  # fmt: skip
     assert (tmp_path / "out").read_text().splitlines()[0] == "text,label,score,truncated"
+
+
+def test_a_carriage_return_in_a_cell_is_read_back_from_csv(tmp_path):
+    (tmp_path / "in.jsonl").write_text('{"text": "a\\rb", "note": "c\\r\\nd"}\n')
+    run(fake(), tmp_path / "in.jsonl", tmp_path / "out.csv")
+    with (tmp_path / "out.csv").open(newline="") as handle:
+        (found,) = csv.DictReader(handle)
+    assert (found["text"], found["note"]) == ("a\rb", "c\r\nd")
+    assert (tmp_path / "out.csv").read_bytes().splitlines(keepends=True)[0].endswith(b"truncated\n")
+
+
+def test_dates_and_decimals_of_parquet_are_plain_text_elsewhere(tmp_path):
+    day, price = datetime.date(2024, 2, 29), decimal.Decimal("1.10")
+    table = pyarrow.table({"text": ["a"], "day": [day], "price": [price], "raw": [b"\xff"]})
+    pyarrow.parquet.write_table(table, tmp_path / "in.parquet")
+    run(fake(), tmp_path / "in.parquet", tmp_path / "out.csv")
+    row = READ["csv"](tmp_path / "out.csv")[0]
+    assert (row["day"], row["price"], row["raw"]) == ("2024-02-29", "1.10", "\\xff")
+
+
+def test_times_that_python_has_no_room_for_are_written_all_the_same(tmp_path):
+    columns = {
+        "far": pyarrow.array([4 * 10**17], pyarrow.timestamp("us")),
+        "time": pyarrow.array([1_577_840_523_123], pyarrow.time64("ns")),
+    }
+    pyarrow.parquet.write_table(pyarrow.table({"text": ["a"], **columns}), tmp_path / "in.parquet")
+    run(fake(), tmp_path / "in.parquet", tmp_path / "out.jsonl")
+    (row,) = READ["jsonl"](tmp_path / "out.jsonl")
+    assert row["far"].startswith("14645-")
+    assert row["time"] == "00:26:17.840523123"
+
+
+def test_what_json_has_no_number_for_is_null_in_it(tmp_path):
+    numbers = {"a": [float("nan"), float("inf"), 1.5], "b": [[float("nan")], [1.0], None]}
+    pyarrow.parquet.write_table(pyarrow.table({"text": ["a", "b", "c"], **numbers}), tmp_path / "in.parquet")
+    run(fake(), tmp_path / "in.parquet", tmp_path / "out.jsonl")
+    found = [jsontext.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [(row["a"], row["b"]) for row in found] == [(None, [None]), (None, [1.0]), (1.5, None)]
+    run(fake(), tmp_path / "in.parquet", tmp_path / "out.csv")
+    assert [row["b"] for row in READ["csv"](tmp_path / "out.csv")] == ["[null]", "[1.0]", ""]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        '{"text": "a", "n": 1}\n{"text": "b", "n": "x"}\n',
+        '{"text": "a", "n": 12345678901234567890}\n',
+        '{"text": "a", "n": "\\ud800"}\n',
+        '{"text": "a", "n": {}}\n',
+    ],
+)
+def test_values_that_parquet_has_not_are_refused_with_their_place(tmp_path, rows):
+    (tmp_path / "in.jsonl").write_text(rows)
+    with pytest.raises(DataError, match="have values that Parquet has not") as caught:
+        run(fake(), tmp_path / "in.jsonl", tmp_path / "out.parquet")
+    assert caught.value.where == f"{tmp_path}/in.jsonl:1"
+    assert [each.name for each in tmp_path.iterdir()] == ["in.jsonl"]
+
+
+def test_row_groups_with_dictionaries_of_their_own_are_read_back(tmp_path):
+    narrow = pyarrow.dictionary(pyarrow.int8(), pyarrow.string())
+    schema = pyarrow.schema([("text", pyarrow.string()), ("kind", narrow)])
+    kinds = [[f"{group}-{number}" for number in range(100)] for group in range(3)]
+    with pyarrow.parquet.ParquetWriter(tmp_path / "in.parquet", schema) as writer:
+        for each in kinds:
+            writer.write_table(pyarrow.table({"text": ["a"] * 100, "kind": pyarrow.array(each, narrow)}))
+    run(fake(), tmp_path / "in.parquet", tmp_path / "out.parquet")
+    found = pyarrow.parquet.read_table(tmp_path / "out.parquet")
+    assert found.schema.field("kind").type == narrow
+    assert found.column("kind").to_pylist() == [*itertools.chain(*kinds)]
+
+
+@pytest.mark.parametrize("first", ["no JSON", "{}", "null", "\n\n3"])
+def test_a_first_line_that_says_nothing_does_not_choose_the_columns(tmp_path, first):
+    (tmp_path / "in.jsonl").write_text(first + '\n{"id": 1, "review": "great film"}\n')
+    counts = run(fake(), tmp_path / "in.jsonl", tmp_path / "out.csv", on_error=OnError.SKIP)
+    assert (counts.rows, counts.refused) == (2, 1)
+    assert [row["label"] for row in READ["csv"](tmp_path / "out.csv")] == ["positive"]
+
+
+def test_a_pipe_is_not_replaced_by_a_file_and_a_link_leads_to_it(tmp_path):
+    (tmp_path / "in.csv").write_text("text\na\n")
+    os.mkfifo(tmp_path / "pipe.csv")
+    with pytest.raises(UsageError, match="is a pipe or a device"):
+        run(fake(), tmp_path / "in.csv", tmp_path / "pipe.csv")
+    (tmp_path / "link.csv").symlink_to("there.csv")
+    run(fake(), tmp_path / "in.csv", tmp_path / "link.csv")
+    assert (tmp_path / "link.csv").is_symlink()
+    assert len(READ["csv"](tmp_path / "there.csv")) == 1

@@ -199,3 +199,75 @@ def test_it_waits_between_two_looks(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         list(itertools.islice(answers, 1))
     assert waited == [0.5] * 3
+
+
+def test_what_is_no_file_is_left_alone_in_a_folder(tmp_path, monkeypatch):
+    Steps(
+        monkeypatch,
+        lambda: ((tmp_path / "a.txt").mkdir(), os.mkfifo(tmp_path / "b.txt")),
+        lambda: (tmp_path / "c.txt").symlink_to("nowhere"),
+        lambda: append(tmp_path / "d.txt", "one\n"),
+    )
+    assert said(watched(tmp_path)) == [("d.txt:1", "one")]
+
+
+def test_a_folder_may_go_and_come_again(tmp_path, monkeypatch):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    Steps(
+        monkeypatch,
+        lambda: folder.rmdir(),
+        lambda: folder.mkdir(),
+        lambda: append(folder / "a.txt", "one\n"),
+    )
+    assert said(watched(folder)) == [("a.txt:1", "one")]
+
+
+def test_a_folder_in_place_of_a_file_is_no_file(tmp_path, monkeypatch):
+    file = tmp_path / "x.txt"
+    append(file, "old\n")
+    Steps(
+        monkeypatch,
+        lambda: (file.unlink(), file.mkdir()),
+        lambda: file.rmdir(),
+        lambda: append(file, "one\n"),
+    )
+    assert said(watched(file)) == [("x.txt:1", "one")]
+
+
+def test_a_new_file_that_may_not_be_read_yet_is_tried_again(tmp_path, monkeypatch, caplog):
+    refused, opened = [tmp_path / "a.txt"] * 2, Path.open
+
+    def may_be_read(path, *arguments):
+        if path in refused:
+            refused.remove(path)
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(path, *arguments)
+
+    def come():
+        append(tmp_path / "a.txt", "one\n")
+        monkeypatch.setattr(Path, "open", may_be_read)
+
+    Steps(monkeypatch, come, lambda: None, lambda: None)
+    assert said(watched(tmp_path)) == [("a.txt:1", "one")]
+    assert caplog.messages == [f"{tmp_path}/a.txt: cannot be read (Permission denied); tried again"]
+
+
+def test_large_files_are_passed_over_and_read_piece_by_piece(tmp_path, monkeypatch):
+    old, new = tmp_path / "old.txt", tmp_path / "new.txt"
+    append(old, "a line\n" * 400_000 + "half")
+    answered = []
+    monkeypatch.setattr(
+        "edgeroberta.annotation.watching.answer",
+        lambda runtime, asked, *others, **named: answered.append(asked) or [None] * len(asked),
+    )
+    Steps(
+        monkeypatch,
+        lambda: append(old, " a line\n"),
+        lambda: append(new, "a line\n" * 400_000),
+        lambda: new.unlink(),
+    )
+    watched(tmp_path)
+    assert answered[0] == ["half a line"]
+    assert sum(map(len, answered[1:])) == 400_000
+    assert max(map(len, answered)) < 200_000
