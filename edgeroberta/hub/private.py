@@ -33,7 +33,7 @@ _COMMON = {
     *("admin", "administrator", "build", "builder", "container", "data", "debian", "default", "docker"),
     *("guest", "jenkins", "jetson", "jovyan", "linux", "localhost", "model", "name", "nobody", "nvidia"),
     *("raspberrypi", "root", "runner", "server", "student", "test", "text", "ubuntu", "user", "vagrant"),
-    *("worker"),
+    "worker",
 }
 _SHORTEST = 4
 #: Fields whose texts are the model's own: its labels, and the pieces of words that it knows.
