@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -156,7 +157,6 @@ def pull(
     """
     from edgeroberta.hub import ids, pulling
     from edgeroberta.storage import paths
-    from edgeroberta.storage.artifact import copy_tree
 
     wanted, place = ids.require(repository, revision), None if output is None else paths.named(Path(output))
     if place is not None and place.exists():
@@ -168,6 +168,22 @@ def pull(
         return folder
     place.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{place.name}.", dir=place.parent) as temporary:
-        copy_tree(folder, Path(temporary) / place.name)
+        _copy(folder, Path(temporary) / place.name)
         (Path(temporary) / place.name).rename(place)
     return place
+
+
+def _copy(folder: Path, place: Path) -> None:
+    """Copy a bundle's own files: other programs may have put more of the repository into the cache."""
+    from edgeroberta.runtime import manifest
+    from edgeroberta.storage.artifact import link_or_copy
+    from edgeroberta.storage.files import README
+
+    facts = manifest.read(folder)
+    for name in (manifest.MANIFEST_FILE, README, *facts.files, *facts.links):
+        file = place / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if name in facts.links:
+            link_or_copy(place / facts.links[name], file)
+        elif name != README or (folder / name).is_file():
+            shutil.copyfile(folder / name, file)

@@ -104,6 +104,9 @@ def test_what_was_pulled_can_be_published_again_as_it_is(hub, bundle, tmp_path):
     copy = edgeroberta.pull(NAME, tmp_path / "copy")
     assert not [each for each in copy.rglob("*") if each.is_symlink()]
     assert (copy / "README.md").is_file()
+    (edgeroberta.pull(NAME) / "model.safetensors").write_bytes(b"of another program")
+    again = edgeroberta.pull(NAME, tmp_path / "again")
+    assert {each.name for each in again.iterdir()} == {each.name for each in copy.iterdir()}
     edgeroberta.push(copy, "other/reviews")
     assert hub.files(NAME)["manifest.json"] == hub.files("other/reviews")["manifest.json"]
 
@@ -368,8 +371,10 @@ def test_tiers_are_published_with_manifests_of_their_own(hub, tmp_path):
     found = manifest.read(edgeroberta.pull(NAME))
     assert found.digest == done.digest == manifest.read(bundle).digest
     assert not [name for name, data in hub.files(NAME).items() if b"/home/anna" in data]
-    with edgeroberta.load(NAME) as there, edgeroberta.load(bundle) as here:
-        assert there("a great film") == here("a great film")
+    edgeroberta.pull(NAME, tmp_path / "copy")
+    for name in (NAME, tmp_path / "copy"):
+        with edgeroberta.load(name) as there, edgeroberta.load(bundle) as here:
+            assert there("a great film") == here("a great film")
 
 
 def test_a_second_name_of_a_file_is_a_file_on_the_hub(hub, tmp_path):
@@ -381,6 +386,9 @@ def test_a_second_name_of_a_file_is_a_file_on_the_hub(hub, tmp_path):
     assert hub.files(NAME)["onnx/model.onnx"] == hub.files(NAME)["model.onnx"]
     with edgeroberta.load(NAME) as runtime:
         assert runtime("a great film").label
+    copy = edgeroberta.pull(NAME, tmp_path / "copy")
+    assert (copy / "onnx" / "model.onnx").samefile(copy / "model.onnx")
+    manifest.check_files(manifest.read(copy))
 
 
 @pytest.mark.parametrize("name", ["reviews", "a/b/c", "a/b c", "a/b@", "a/b--c", "a/b@x@y", "a/b@../x"])
