@@ -142,6 +142,13 @@ def _types(ids: Ids, separator: int | None) -> Ids:
 
 
 def _labelled(model: ExportedModel, found: Any, ids: Ids, mask: Ids) -> Any:
+    if found[0].shape[-1] != len(model.order):  # numbers beyond them would be left out, and nobody know it
+        given, named = found[0].shape[-1], len(model.order)
+        raise EngineError(
+            f"the graph gives {given} numbers for the {named} labels of its config.json",
+            where=model.name,
+            hint="export it again with optimum-cli",
+        )
     return found[0][..., list(model.order)]
 
 

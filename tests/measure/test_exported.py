@@ -267,6 +267,16 @@ def test_an_engine_that_refuses_the_graph_says_so(tiny_bundle, tmp_path):
     assert caught.value.where == "export/model.onnx"
 
 
+def test_a_graph_with_more_numbers_than_labels_is_refused(tiny_bundle, tmp_path):
+    folder = export(tiny_bundle, tmp_path / "export")
+    names = list(json.loads((folder / "config.json").read_text())["id2label"].values())
+    exported_folders.permute(folder, (0, 1, 0))
+    edit_config(folder, id2label=dict(enumerate(names)), label2id=None)
+    with pytest.raises(EngineError, match="the graph gives 3 numbers for the 2 labels") as caught:
+        open_exported(spec(folder, tiny_bundle, TEXTS)).outputs(TEXTS)
+    assert caught.value.where == "export/model.onnx"
+
+
 def test_weights_beside_a_graph_belong_to_it(tiny_bundle, tmp_path):
     folder = export(tiny_bundle, tmp_path / "export")
     (folder / "model.onnx_data").write_bytes(b"x" * 99)
