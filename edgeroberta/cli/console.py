@@ -5,13 +5,16 @@ Texts of others pass here on their way to a terminal, so control characters in t
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
 import shlex
 import shutil
+import signal
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -141,6 +144,16 @@ def progress() -> Progress:
 def bar() -> Progress:
     """Return a bar on a terminal, and nothing elsewhere: for filters, which stand in pipes and cron jobs."""
     return progress() if sys.stderr.isatty() else Progress()
+
+
+@contextlib.contextmanager
+def ending_on_term() -> Iterator[None]:
+    """Let SIGTERM, which ``timeout`` and service managers send, end a command as Ctrl-C does, tidied up."""
+    former = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, former)
 
 
 def show(result: Printable, *, json: bool) -> None:

@@ -158,11 +158,12 @@ def run(
         if watch is not None:
             _watch(runtime, watch, json=json, pair=pair, **reading)
         elif output is not None and source is not None:
-            found = api.annotate(
-                runtime, source, output=output, output_format=output_format, on_error=on_error,
-                prefix=prefix, scores=scores, pair=pair, workers=threads or 1, progress=console.bar(),
-                **reading,
-            )  # fmt: skip
+            with console.ending_on_term():
+                found = api.annotate(
+                    runtime, source, output=output, output_format=output_format, on_error=on_error,
+                    prefix=prefix, scores=scores, pair=pair, workers=threads or 1, progress=console.bar(),
+                    **reading,
+                )  # fmt: skip
             _tell(found, json=json)
         else:
             _show(bundle, runtime, _answers(runtime, texts or [], source, pair, reading), json=json)

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 
 import fake_cascades
 import pytest
@@ -333,3 +335,19 @@ def test_tiers_may_have_engines_of_their_own(tmp_path, capsys):
     fake_cascades.write(tmp_path / "out", engines=("onnxruntime", "openvino"))
     assert run(tmp_path / "out", "film", "--engine", "openvino,onnxruntime", "--json") == 0
     assert json.loads(capsys.readouterr().out)["engine"] == "openvino,onnxruntime"
+
+
+def test_a_run_that_is_told_to_end_leaves_nothing_behind(tiny_bundle, tmp_path, monkeypatch):
+    (tmp_path / "in.csv").write_text("text\na\n")
+    monkeypatch.setattr(
+        "edgeroberta.annotation.filtering._write", lambda *_: os.kill(os.getpid(), signal.SIGTERM)
+    )
+    former = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        with pytest.raises(SystemExit) as ended:
+            cli.main(["run", str(tiny_bundle), str(tmp_path / "in.csv"), "-o", str(tmp_path / "out.csv")])
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGTERM, former)
+    assert ended.value.code == 143
+    assert [each.name for each in tmp_path.iterdir()] == ["in.csv"]
