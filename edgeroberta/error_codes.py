@@ -43,6 +43,11 @@ CODES: dict[str, Code] = {
         "A repository on the Hub is no bundle.",
         "Name one that `edgeroberta push` made, or compress the model.",
     ),
+    "hub.too-large": Code(
+        1,
+        "A manifest or a card on the Hub is larger than that of any bundle; nothing of it was fetched.",
+        "Look what that repository holds; publish the bundle again where it was made.",
+    ),
     "hub.answer": Code(
         1,
         "The Hub refuses something, or does not answer as a Hub does.",

@@ -250,7 +250,11 @@ class _Handler(BaseHTTPRequestHandler):
     def info(self, name: str, revision: str = "main") -> None:
         if (at := self._commit_of(name, revision)) is not None:
             found, sha = at
-            files = [{"rfilename": path} for path in found.commits[sha]]
+            told = "blobs" in urlsplit(self.path).query
+            files = [
+                {"rfilename": path, **({"size": len(each.data)} if told else {})}
+                for path, each in found.commits[sha].items()
+            ]
             self._json({"id": name, "sha": sha, "private": found.private, "tags": [], "siblings": files})
 
     def tree(self, name: str, revision: str) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from edgeroberta.errors import UsageError
 
 _PART = r"[A-Za-z0-9_](?:[\w.-]{0,94}[A-Za-z0-9_])?"
-_ID = re.compile(rf"({_PART}/{_PART})(?:@([\w./-]{{1,200}}))?", re.ASCII)
+_ID = re.compile(rf"({_PART}/{_PART})(?:@(\w[\w./-]{{0,199}}))?", re.ASCII)
 
 
 @dataclass(frozen=True)

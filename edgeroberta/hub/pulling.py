@@ -10,14 +10,16 @@ from __future__ import annotations
 import glob
 import logging
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from edgeroberta.errors import BundleError, EdgeRobertaError, UnavailableError
+from edgeroberta.errors import BundleError, UnavailableError
 from edgeroberta.hub import client
 from edgeroberta.hub.ids import HubId
 from edgeroberta.runtime import manifest
 from edgeroberta.runtime.manifest import MANIFEST_FILE, Manifest
+from edgeroberta.storage.artifact import write_text
 from edgeroberta.storage.files import README
 
 logger = logging.getLogger(__name__)
@@ -25,6 +27,8 @@ logger = logging.getLogger(__name__)
 _PUBLISH_AGAIN = "it was not published as a whole: edgeroberta push BUNDLE owner/name, where it was made"
 _MAIN = "main"
 _COMMIT = re.compile("[0-9a-f]{40}")
+#: Bytes of the files of which no manifest says how large they are; each is read as a whole.
+_MOST = {MANIFEST_FILE: 32 << 20, README: 4 << 20}
 
 
 def pull(wanted: HubId) -> Path:
@@ -39,22 +43,53 @@ def pull(wanted: HubId) -> Path:
     if (here := _pinned(hub, wanted)) is not None:
         return here
     try:
-        info = client.ask(wanted, lambda: hub.HfApi().model_info(wanted.repository, revision=wanted.revision))
+        info = client.ask(
+            wanted,
+            lambda: hub.HfApi().model_info(wanted.repository, revision=wanted.revision, files_metadata=True),
+        )
     except UnavailableError as error:
         if error.code != "hub.unreachable":
             raise
         return _kept(hub, wanted, error)
     fetched = HubId(wanted.repository, str(info.sha))
+    sizes = {each.rfilename: each.size for each in info.siblings or () if each.size is not None}
+    _require_small(wanted, sizes)
     folder = Path(_file(hub, fetched, MANIFEST_FILE)).parent
     try:
         found = _read(folder, wanted)
     except BundleError:  # which the cache may be to blame for
         _again(hub, fetched, folder, MANIFEST_FILE)
         found = _read(folder, wanted)
+    _require_sizes(wanted, found, sizes)
     _fetch(hub, fetched, found)
     _check(hub, wanted, fetched, found)
-    _remember(hub, wanted, fetched)
+    _remember(wanted, found)
     return folder
+
+
+def _require_small(wanted: HubId, sizes: Mapping[str, int]) -> None:
+    """Refuse, before it is fetched, a file that is read as a whole and is larger than any bundle's."""
+    for name, most in _MOST.items():
+        if sizes.get(name, 0) > most:
+            raise BundleError(
+                f"{sizes[name]:,} bytes, where at most {most:,} are taken",
+                where=f"{wanted}: {name}",
+                hint=_PUBLISH_AGAIN,
+                code="hub.too-large",
+            )
+
+
+def _require_sizes(wanted: HubId, found: Manifest, sizes: Mapping[str, int]) -> None:
+    """Refuse, before they are fetched, files of other sizes than the manifest says, which are others."""
+    listed = {**found.files, **{name: found.files[shared] for name, shared in found.links.items()}}
+    for name, entry in listed.items():
+        if sizes.get(name, entry.bytes) != entry.bytes:
+            raise BundleError(
+                f"not whole on the Hub: {sizes[name]:,} bytes, where the manifest says {entry.bytes:,}",
+                where=f"{wanted}: {name}",
+                hint=_PUBLISH_AGAIN,
+                code="hub.incomplete",
+            )
 
 
 def _pinned(hub: Any, wanted: HubId) -> Path | None:
@@ -164,16 +199,18 @@ def _check(hub: Any, wanted: HubId, fetched: HubId, found: Manifest) -> None:
         ) from error  # fmt: skip
 
 
-def _remember(hub: Any, wanted: HubId, fetched: HubId) -> None:
-    """Let the cache know which commit the revision is at, now that it is here."""
-    if wanted.revision == fetched.revision:
+def _remember(wanted: HubId, found: Manifest) -> None:
+    """Let the cache know which commit the revision is at, now that it is here.
+
+    The Hub is not asked again: the branch may be at another commit by now, of which nothing is here.
+    """
+    commit = found.folder.name
+    if wanted.revision == commit:
         return
-    named = HubId(wanted.repository, wanted.revision or _MAIN)
+    ref = found.folder.parents[1] / "refs" / (wanted.revision or _MAIN)
     try:
-        client.ask(
-            named,
-            lambda: hub.hf_hub_download(named.repository, MANIFEST_FILE, revision=named.revision),
-            repeat=False,
-        )
-    except (EdgeRobertaError, OSError) as error:  # it is only for the next time without a network
+        if not ref.is_file() or ref.read_text(encoding="utf-8") != commit:
+            ref.parent.mkdir(parents=True, exist_ok=True)
+            write_text(ref, commit)
+    except OSError as error:  # it is only for the next time without a network
         logger.info("%s: not noted for use without a network (%s)", wanted, error)

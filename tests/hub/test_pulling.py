@@ -108,8 +108,70 @@ def test_a_branch_is_what_was_last_whole_without_a_network(hub, bundle, monkeypa
     assert answer(NAME) == answer(str(bundle))
 
 
-@pytest.mark.parametrize("name", ["someone/re views", "someone", "a/b/c", "someone/reviews@", "a/b--c"])
+@pytest.mark.parametrize(
+    "name", ["someone/re views", "someone", "a/b/c", "someone/reviews@", "someone/reviews@/x", "a/b--c"]
+)
 def test_what_is_no_name_on_the_hub_is_a_folder(hub, name):
     with pytest.raises(BundleError):
         edgeroberta.load(name)
     assert hub.requests == []
+
+
+def fetched(hub) -> list[str]:
+    return [asked for asked in hub.requests if "/resolve/" in asked or "/store/" in asked]
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "README.md"])
+def test_a_huge_file_that_would_be_read_as_a_whole_is_not_fetched(hub, bundle, monkeypatch, tmp_path, name):
+    from edgeroberta.hub import pulling
+
+    large = shutil.copytree(bundle, tmp_path / "large")
+    (large / name).write_bytes(b" " * 5000)
+    monkeypatch.setitem(pulling._MOST, name, 4999)
+    hub.seed(NAME, large)
+    with pytest.raises(BundleError) as caught:
+        edgeroberta.load(NAME)
+    assert (caught.value.code, caught.value.where) == ("hub.too-large", f"{NAME}: {name}")
+    assert fetched(hub) == []
+    monkeypatch.setitem(pulling._MOST, name, 5000)
+    if name == "README.md":
+        assert answer(NAME) == answer(str(bundle))
+
+
+def test_a_file_of_another_size_than_the_manifest_says_is_not_fetched(hub, bundle, tmp_path):
+    other = shutil.copytree(bundle, tmp_path / "other")
+    with (other / "model.onnx").open("ab") as file:
+        file.write(b"0" * 1000)
+    hub.seed(NAME, other)
+    with pytest.raises(BundleError) as caught:
+        edgeroberta.load(NAME)
+    assert (caught.value.code, caught.value.where) == ("hub.incomplete", f"{NAME}: model.onnx")
+    assert {asked.rsplit("/", 1)[-1] for asked in fetched(hub)} == {"manifest.json"}
+
+
+def test_a_branch_that_moves_during_a_pull_stays_in_the_cache_at_what_is_whole(
+    hub, bundle, monkeypatch, tmp_path
+):
+    from huggingface_hub import constants
+    from loopback_hub import Fault
+
+    commit = hub.seed(NAME, bundle)
+    half = shutil.copytree(bundle, tmp_path / "half")
+    (half / "goldens.json").unlink()
+    moves = Fault("GET .*/resolve/.*/goldens.json", act=lambda: hub.seed(NAME, half) and None, times=1)
+    hub.faults.append(moves)
+    assert answer(NAME) == answer(str(bundle))
+    assert moves.times == 0
+    (ref,) = (tmp_path / "hub-cache").glob("models--*/refs/main")
+    assert ref.read_text() == commit
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert answer(NAME) == answer(str(bundle))
+
+
+def test_a_branch_with_a_slash_in_its_name_serves_without_a_network(hub, bundle, monkeypatch):
+    from huggingface_hub import constants
+
+    hub.seed(NAME, bundle, branch="of/mine")
+    assert answer(f"{NAME}@of/mine") == answer(str(bundle))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert answer(f"{NAME}@of/mine") == answer(str(bundle))
