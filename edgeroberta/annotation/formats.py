@@ -45,6 +45,11 @@ def named(name: str | None, option: str) -> Format | None:
         ) from None
 
 
+def is_of_rows(name: str) -> bool:
+    """Tell whether a name ends as files of rows do, those included that are not read as they are."""
+    return Path(name).suffix.lower() in {*_ENDS, *_OTHERS}
+
+
 def of_file(name: str, option: str) -> Format:
     """Return the format that a file's name says; of standard input and others ``option`` must say it.
 

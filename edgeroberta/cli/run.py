@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgeroberta import api
-from edgeroberta.cli import answer_lines, console
+from edgeroberta.cli import answer_lines, answer_source, console
 from edgeroberta.cli.options import (
     Aggregation,
     Bundle,
@@ -39,7 +39,9 @@ def run(
     texts: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="TEXT", help="Texts to answer; with --output the file whose rows are answered."
+            metavar="TEXT",
+            help="Texts to answer; or one file (.csv, .tsv, .jsonl, .parquet, .txt, .log), or '-' for the"
+            " lines of standard input, which a pipe needs not be named for.",
         ),
     ] = None,
     pair: Annotated[
@@ -53,7 +55,7 @@ def run(
         typer.Option(
             "--input",
             metavar="FILE",
-            help="CSV, TSV, JSONL, Parquet or lines, whose answers are shown; '-' is standard input.",
+            help="The file in place of TEXT, whatever its name; '-' is standard input.",
         ),
     ] = None,
     output: Annotated[
@@ -138,14 +140,12 @@ def run(
     debug: Debug = False,
 ) -> None:
     """Answer texts, the rows of a file, or lines as they come."""
-    _refuse_idle(
-        {"--format": format_, "--text": text, "--text-pair": text_pair},
-        source or output or watch,
-        "reads a file",
-    )
     written = {"--output-format": output_format, "--prefix": prefix, "--scores": scores}
     _refuse_idle({**written, "--on-error": on_error != "stop"}, output, "is of what --output writes")
-    source = _source(texts or [], source, output, watch)
+    unnamed = not texts and source is None
+    source = answer_source.find(texts or [], source, output=output, watch=watch, format_=format_)
+    columns = {"--format": format_, "--text": text, "--text-pair": text_pair}
+    _refuse_idle(columns, source or watch, "is of a file that is read")
     if source is None and watch is None:
         _require_texts(texts or [], pair)
     reading = {"format": format_, "text": text, "text_pair": text_pair, "prompt": prompt}
@@ -166,34 +166,15 @@ def run(
                 )  # fmt: skip
             _tell(found, json=json)
         else:
-            _show(bundle, runtime, _answers(runtime, texts or [], source, pair, reading), json=json)
+            answers = _answers(runtime, texts or [], source, pair, reading)
+            _show(bundle, runtime, answer_source.require_some(answers) if unnamed else answers, json=json)
 
 
 def _refuse_idle(given: Mapping[str, object], needed: str | None, why: str) -> None:
     """Refuse options that would change nothing."""
     for option, value in given.items():
         if value and not needed:
-            raise UsageError(why, where=option, hint="edgeroberta run BUNDLE FILE --output FILE")
-
-
-def _source(texts: list[str], source: str | None, output: str | None, watch: str | None) -> str | None:
-    """Return the file to read, if one is; refuse what contradicts itself before the bundle is opened."""
-    if watch is not None:
-        for given, option in ((texts, "texts"), (source, "--input"), (output, "--output")):
-            if given:
-                hint = "write answers into a file with >> FILE" if option == "--output" else "leave one out"
-                raise UsageError(f"{option} and --watch together", where="--watch", hint=hint)
-        return None
-    if output is not None:
-        files = [*texts, *([] if source is None else [source])]
-        if len(files) != 1:
-            what = "no file whose rows are answered" if not files else "more than one file"
-            raise UsageError(what, where="--output", hint="edgeroberta run BUNDLE FILE --output FILE")
-        return files[0]
-    if bool(texts) == (source is not None):
-        what = "texts and --input together" if texts else "no text to answer"
-        raise UsageError(what, hint="edgeroberta run BUNDLE 'some text', or --input FILE")
-    return source
+            raise UsageError(why, where=option, hint="edgeroberta run BUNDLE FILE [--output FILE]")
 
 
 def _require_texts(texts: list[str], pair: bool) -> None:
@@ -258,7 +239,7 @@ def _watch(runtime: Runtime, path: str, *, json: bool, pair: bool, **reading: st
 
 
 def _tell(found: AnnotationResult, *, json: bool) -> None:
-    """Say what became of the rows: as JSON on stdout if that is asked for, else for people."""
+    """Say what became of the rows: as JSON on stdout if that is reading for, else for people."""
     if json:
         console.show(found, json=True)
     else:

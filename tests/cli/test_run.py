@@ -111,12 +111,12 @@ def test_several_labels_and_values_are_printed(
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        ((), 2, "error: no text to answer\n  next: edgeroberta run BUNDLE 'some text', or --input FILE\n"),
+        (("a", "--input", "x.txt"), 2, "error: texts and --input together\n  next: leave one out\n"),
         (
-            ("a", "--input", "x.txt"),
+            ("reveiws.csv",),
             2,
-            "error: texts and --input together\n"
-            "  next: edgeroberta run BUNDLE 'some text', or --input FILE\n",
+            "error: reveiws.csv: there is no such file\n"
+            "  next: where it is a text: echo 'reveiws.csv' | edgeroberta run BUNDLE\n",
         ),
         (("a", "--pair"), 2, "error: TEXT: --pair takes texts two by two, but there are 1\n"),
         (("--input", "none.txt"), 2, "error: none.txt: cannot be read (No such file or directory)\n"),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -77,7 +78,7 @@ def test_answers_to_a_table_are_shown_without_an_output(tiny_bundle, reviews, ca
         (("-o", "c.csv"), "--output: no file whose rows are answered"),
         (("text", "--watch", "x.log"), "--watch: texts and --watch together"),
         (("--watch", "x.log", "-o", "y.jsonl"), "--watch: --output and --watch together"),
-        (("a text", "--text", "review"), "--text: reads a file"),
+        (("a text", "--text", "review"), "--text: is of a file that is read"),
         (("--input", "x.csv", "--scores"), "--scores: is of what --output writes"),
         (("--watch", "x.log", "--on-error", "skip"), "--on-error: is of what --output writes"),
     ],
@@ -85,6 +86,70 @@ def test_answers_to_a_table_are_shown_without_an_output(tiny_bundle, reviews, ca
 def test_what_contradicts_itself_is_refused_before_the_bundle_is_opened(tmp_path, capsys, words, what):
     assert run(tmp_path / "none", *words) == 2
     assert capsys.readouterr().err.startswith(f"error: {what}")
+
+
+def piped(monkeypatch, said: bytes, *, terminal: bool = False) -> None:
+    stdin = io.TextIOWrapper(io.BytesIO(said))
+    monkeypatch.setattr(stdin, "isatty", lambda: terminal)
+    monkeypatch.setattr(sys, "stdin", stdin)
+
+
+@pytest.mark.parametrize("words", [("-",), ("--input", "-"), ()], ids=str)
+def test_lines_of_a_pipe_are_texts(tiny_bundle, monkeypatch, capsys, words):
+    piped(monkeypatch, b"great film\nreviews.csv\n")
+    assert run(tiny_bundle, *words) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("  ")[-1] for line in lines] == ["great film", "reviews.csv"]
+
+
+def test_a_pipe_is_filtered_in_the_format_that_is_named(tiny_bundle, tmp_path, monkeypatch):
+    piped(monkeypatch, b"id,text\n7,great film\n")
+    assert run(tiny_bundle, "--format", "csv", "-o", tmp_path / "answers.csv") == 0
+    assert (tmp_path / "answers.csv").read_text().splitlines()[1].startswith("7,great film,")
+
+
+@pytest.mark.parametrize(
+    ("said", "terminal"), [(b"", False), (b"never read\n", True)], ids=["empty", "terminal"]
+)
+def test_where_nothing_is_piped_a_text_is_asked_for(tiny_bundle, monkeypatch, capsys, said, terminal):
+    piped(monkeypatch, said, terminal=terminal)
+    assert run(tiny_bundle) == 2
+    assert capsys.readouterr().err == (
+        "error: no text to answer\n  next: edgeroberta run BUNDLE 'some text', or BUNDLE FILE\n"
+    )
+    if said:
+        assert sys.stdin.read() == said.decode()
+
+
+def test_a_text_that_names_a_file_of_rows_is_that_file(tiny_bundle, reviews, monkeypatch, capsys):
+    monkeypatch.chdir(reviews.parent)
+    (reviews.parent / "notes.txt").write_text("fine\n")
+    (reviews.parent / "notes.md").write_text("not looked at\n")
+    for text, answered in (
+        ("reviews.csv", ["great film", "dull"]),
+        ("notes.txt", ["fine"]),
+        ("notes.md", ["notes.md"]),
+        ("I read reviews.csv", ["I read reviews.csv"]),
+    ):
+        assert run(tiny_bundle, text) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert [line.split("  ")[-1] for line in lines] == answered
+    assert run(tiny_bundle, "reviews.csv", "--text", "id") == 0
+    assert [line.split("  ")[-1] for line in capsys.readouterr().out.splitlines()] == ["1", "2"]
+
+
+@pytest.mark.parametrize("name", ["x.json", "x.csv.gz", "x.xlsx"])
+def test_a_file_of_rows_that_cannot_be_read_as_it_is_is_no_text(tiny_bundle, tmp_path, capsys, name):
+    (tmp_path / name).write_text("[]")
+    assert run(tiny_bundle, tmp_path / name) == 2
+    assert "unknown file type" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [("reviews.csv", "reviews.csv"), ("a text", "-")], ids=str)
+def test_several_files_are_refused_before_the_bundle_is_opened(reviews, monkeypatch, capsys, words):
+    monkeypatch.chdir(reviews.parent)
+    assert run("none", *words) == 2
+    assert f"error: {words[1]}: files are read one at a time" in capsys.readouterr().err
 
 
 def test_a_pipe_is_read_and_written_and_may_be_closed(tiny_bundle, tmp_path):
