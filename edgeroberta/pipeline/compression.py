@@ -50,6 +50,7 @@ def prepare(request: CompressionRequest, chosen: Recipe, *, progress: Progress) 
     job, ranks = _job(request, source, target, output, work), distributed.current()
     _check_gate(chosen, job, request)
     if ranks.main:
+        progress.line("comparing tokens and logits with transformers")
         job = replace(job, notes=preflight.check(chosen.stages, job))
         for line in job.notes:
             progress.line(line)
