@@ -1,9 +1,9 @@
 """A digest of the sources that a result rests on: a fixed program must not reuse what a faulty one made.
 
-A module rests on itself, on templates and lists of terms beside it and on all of this package that it
-imports, inside functions, too, or names in a string as modules that are imported by name. The text is read
-where it is installed: a wheel and a clone of the same commit have the same digest, whatever their line ends,
-and so has every patch that leaves these modules alone.
+A module rests on itself, on templates (with the style and script of pages) and lists of terms beside it, and
+on all of this package that it imports, inside functions, too, or names in a string as modules that are
+imported by name. The text is read where it is installed: a wheel and a clone of the same commit have the same
+digest, whatever their line ends, and so has every patch that leaves these modules alone.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def of(*modules: str, root: Path = ROOT) -> str:
     for name in sorted(closure(*modules, root=root)):
         file = _file(name, root)
         total.update(name.encode() + b"\0" + _text(file).encode() + b"\0")
-        for beside in sorted((*file.parent.glob("templates/*.j2"), *file.parent.glob("terms/*.toml"))):
+        for beside in sorted((*file.parent.glob("templates/*.*"), *file.parent.glob("terms/*.toml"))):
             total.update(_text(beside).encode() + b"\0")
     return total.hexdigest()
 

@@ -40,6 +40,8 @@ def test_a_wheel_and_a_clone_have_the_same_digest(name, installed):
         ("progress.py", set()),
         ("__init__.py", set()),
         ("report/templates/card.md.j2", {BUNDLE}),
+        ("report/templates/page.css", {BUNDLE}),
+        ("report/templates/search.js", {BUNDLE}),
     ],
 )
 def test_a_stage_counts_as_changed_when_a_module_that_it_rests_on_is(file, changed, installed, tmp_path):
