@@ -16,7 +16,7 @@ import pytest
 
 from edgeroberta import cli, extras
 
-REGISTER = Path(__file__).parents[1] / "integrations/optimum/commands/register/register_edgeroberta.py"
+REGISTER = Path(__file__).parents[1] / "edgeroberta/optimum_registration.py"
 
 
 @dataclass
