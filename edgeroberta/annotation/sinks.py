@@ -78,7 +78,8 @@ def check_place(output: str, source: str) -> None:
     path = Path(output)
     if path.is_dir():
         raise UsageError("is a folder; a file is written", where=output, hint=f"-o {path / 'answers.csv'}")
-    if path.exists() and not path.is_file():
+    # Names of standard output lead to a file where a shell sends it into one, which is the shell's to write.
+    if (path.exists() and not path.is_file()) or output.startswith(("/dev/std", "/dev/fd/", "/proc/")):
         raise UsageError(
             "is a pipe or a device, which a file would replace", where=output, hint=f"-o - > {output}"
         )

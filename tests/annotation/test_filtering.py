@@ -256,6 +256,7 @@ def test_progress_counts_rows_of_parquet_and_kilobytes_of_text(tmp_path):
     [
         ("in.csv", {}, "the output is the input itself"),
         (".", {}, "is a folder; a file is written"),
+        ("/dev/stdout", {"output_format": Format.CSV}, "is a pipe or a device, which a file would replace"),
         ("none/out.csv", {}, "there is no such folder to write into"),
         ("out.txt", {}, "txt is only read; written are jsonl, csv, tsv, parquet"),
         ("out", {}, "the file's name has no extension"),
