@@ -40,18 +40,28 @@ def test_counts_of_one_label_are_a_confusion_matrix():
 
 
 def test_of_many_labels_those_that_are_confused_most_are_told_and_no_text_is_lost():
-    labels = np.repeat(np.arange(40), 25)
-    wrong = np.where(labels < 5, (labels + 1) % 5, labels)
+    labels = np.repeat(np.arange(40), np.where(np.arange(40) < 35, 100, 10))
+    wrong = np.where(labels < 35, labels, 35 + (labels + 1) % 5)
     task = Task(Problem.SINGLE_LABEL, tuple(f"label {number}" for number in range(40)))
     outputs = [np.eye(40, dtype=np.float32)[said] for said in (labels, wrong)]
     found = compare(task, *outputs, labels).confusion
-    assert found.labels[:5] == task.labels[:5]
+    assert found.labels[-6:-1] == task.labels[35:]
     assert found.labels[-1] == "all others"
     assert len(found.labels) == compared_answers.MOST_LABELS + 1
     assert found.together == 40 - compared_answers.MOST_LABELS
     for counts in (found.baseline, found.compressed):
         assert np.sum(counts) == len(labels)
-    assert found.compressed[0][1] == 25
+    assert found.compressed[-6][-5] == 10
+
+
+def test_of_many_labels_that_may_apply_together_those_that_are_missed_most_are_told():
+    truth = np.ones((20, 40), np.float32)
+    said = np.where(np.arange(40) < 35, truth, 0)
+    task = Task(Problem.MULTI_LABEL, tuple(f"label {number}" for number in range(40)))
+    found = compare(task, 4 * truth - 2, (4 * said - 2).astype(np.float32), truth).confusion
+    assert found.labels[-6:-1] == task.labels[35:]
+    assert found.compressed[-6] == (0, 20, 0)
+    assert found.compressed[-1] == (20 * 28, 0, 0)
 
 
 def test_where_several_labels_may_apply_each_is_found_missed_or_wrongly_said():
@@ -97,6 +107,12 @@ def test_numbers_are_counted_in_squares():
     assert sum(count for _, _, count in found.numbers.counts) == found.numbers.texts == 300
     assert found.numbers.near == pytest.approx(0.01, abs=1e-5)
     assert all(abs(x - y) <= 1 for x, y, _ in found.numbers.counts)
+
+
+def test_nineteen_of_twenty_numbers_are_as_near_as_is_told():
+    ours = np.linspace(0, 1, 101, dtype=np.float32)
+    found = compare(Task(Problem.REGRESSION, ("stars",)), 0 * ours[:, None], ours[:, None], ours)
+    assert found.numbers.near == pytest.approx(0.95)
 
 
 def test_the_same_number_everywhere_has_a_square_of_its_own():

@@ -33,6 +33,15 @@ def test_a_bundle_tells_its_task_its_tokenizer_and_its_files(tiny_bundle):
     assert roles["goldens.json"] == "answers that every engine must give"
 
 
+def test_tokens_that_were_added_count_once(make_bundle, tiny_checkpoint):
+    folder = make_bundle(tiny_checkpoint)
+    file = folder / "tokenizer.json"
+    fields = json.loads(file.read_text())
+    fields["added_tokens"] += [{"content": "<new>"}, {"content": "<new>"}]
+    file.write_text(json.dumps(fields))
+    assert inspect(folder).vocabulary == 601
+
+
 def test_its_parts_are_all_that_the_graph_stores(tiny_bundle):
     graph = onnx.load(str(tiny_bundle / "model.onnx")).graph
     found = inspect(tiny_bundle)

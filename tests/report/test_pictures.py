@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import asdict, replace
 
@@ -40,6 +41,12 @@ def test_a_confusion_matrix_has_the_counts_of_both_models_and_frames_what_is_rig
         first = grid.rows[0][1][0]
         assert first.note == f"{100 * counts[0][0] / sum(counts[0]):.1f} %"
         assert first.shade == 1 + int(counts[0][0] / sum(counts[0]) * 8.999)
+
+
+def test_where_several_labels_may_apply_only_what_was_found_is_framed():
+    (section,) = answers.sections(told(Problem.MULTI_LABEL, labels=("a", "b", "c")))
+    for grid in section.figures[0].grids:
+        assert [[cell.marked for cell in cells] for _, cells in grid.rows] == [[True, False, False]] * 3
 
 
 def test_many_labels_are_told_to_be_left_out():
@@ -82,6 +89,20 @@ def test_numbers_have_a_square_for_each_count(problem):
     assert "400 texts" in section.figures[0].caption
 
 
+def test_squares_stand_where_their_numbers_are_and_are_shaded_by_the_root_of_their_counts():
+    found = told(Problem.REGRESSION)
+    counts = ((0, 0, 1), (0, 2, 4), (2, 0, 2))
+    found["answers"]["numbers"].update(low=0.0, high=3.0, squares=3, counts=counts)
+    (section,) = answers.sections(found)
+    shape = r'<rect class="(h\d)" x="([\d.]+)" y="([\d.]+)" width="([\d.]+)" height="([\d.]+)"'
+    first, above, right = re.findall(shape, section.figures[0].drawings[0])
+    assert [each[0] for each in (first, above, right)] == ["h5", "h9", "h7"]
+    (x, y, width, height), up, across = ([float(part) for part in each[1:]] for each in (first, above, right))
+    assert height == pytest.approx(width, abs=0.2)
+    assert up[:2] == pytest.approx([x, y - 2 * height], abs=0.2)
+    assert across[:2] == pytest.approx([x + 2 * width, y], abs=0.2)
+
+
 def test_stages_hang_from_those_before_them():
     values = (("baseline", 0.9, None), ("distill", 0.86, 0.04), ("prune", 0.87, -0.01), ("build", 0.87, 0.0))
     rows = tuple(StageRow(stage, "graph", value, drop) for stage, value, drop in values)
@@ -116,7 +137,13 @@ def test_calls_are_drawn_from_the_fastest_to_the_ninety_ninth_hundredth():
     latency = found["engines"][0]["latency"]
     (figure,) = latency_plot.figures({"one": latency, "old": {**latency, "quantiles_ms": []}, "none": None})
     (line,) = re.findall(r'<polyline class="line s0" points="([^"]+)"', figure.drawings[0])
-    assert len(line.split()) == 100
+    points = [tuple(map(float, point.split(","))) for point in line.split()]
+    assert len(points) == 100
+    quantiles = latency["quantiles_ms"]
+    part = math.log(quantiles[50] / quantiles[0]) / math.log(quantiles[99] / quantiles[0])
+    (left, bottom), middle, (right, top) = points[0], points[50], points[99]
+    assert middle[0] == pytest.approx(left + part * (right - left), abs=0.2)
+    assert middle[1] == pytest.approx(bottom + 50 / 99 * (top - bottom), abs=0.2)
     assert figure.table.rows == (
         ("one", *(f"{latency['quantiles_ms'][share]:.2f}" for share in (1, 10, 25, 50, 75, 90, 99, 100))),
     )
