@@ -38,6 +38,8 @@ _ROLES = {
     GOLDENS_FILE: "answers that every engine must give",
     MANIFEST_FILE: "manifest",
 }
+#: Files of the bundle that its manifest does not list; the card is one of them on the Hub alone.
+_UNLISTED = (MANIFEST_FILE, files.README)
 #: Graphs of ours, the first of which that a bundle has is read.
 _GRAPHS = (files.GRAPH, files.FP16_GRAPH, files.TENSORRT_GRAPH)
 
@@ -190,8 +192,9 @@ def _tokenizer(folder: Path) -> tuple[str | None, int | None]:
 
 def _files(facts: Manifest) -> tuple[FileFacts, ...]:
     sizes = {name: entry.bytes for name, entry in facts.files.items()}
-    file = facts.folder / MANIFEST_FILE
-    sizes[MANIFEST_FILE] = file.stat().st_size
+    for name in _UNLISTED:
+        if (file := facts.folder / name).is_file():
+            sizes[name] = file.stat().st_size
     return tuple(FileFacts(name, size, _role(name)) for name, size in sorted(sizes.items()))
 
 
@@ -204,7 +207,7 @@ def _role(name: str) -> str:
 
 
 def _unknown(facts: Manifest) -> tuple[str, ...]:
-    own = {*facts.files, *facts.links, MANIFEST_FILE}
+    own = {*facts.files, *facts.links, *_UNLISTED}
     found = (file.relative_to(facts.folder).as_posix() for file in facts.folder.rglob("*") if file.is_file())
     return tuple(sorted(name for name in found if name not in own))
 

@@ -5,6 +5,7 @@ import math
 import shutil
 import sys
 
+import fake_bundles
 import fake_cascades
 import onnx
 import pytest
@@ -40,6 +41,15 @@ def test_tokens_that_were_added_count_once(make_bundle, tiny_checkpoint):
     fields["added_tokens"] += [{"content": "<new>"}, {"content": "<new>"}]
     file.write_text(json.dumps(fields))
     assert inspect(folder).vocabulary == 601
+
+
+def test_a_card_is_the_bundle_s_though_the_manifest_of_the_hub_does_not_list_it(tmp_path):
+    folder = fake_bundles.write(tmp_path)
+    assert inspect(folder).unknown_files == ()
+    (folder / "README.md").write_text("# A card\n")
+    found = inspect(folder)
+    assert found.unknown_files == ()
+    assert [(each.bytes, each.role) for each in found.files if each.name == "README.md"] == [(9, "card")]
 
 
 def test_its_parts_are_all_that_the_graph_stores(tiny_bundle):
