@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
@@ -10,8 +9,6 @@ from typing import BinaryIO
 
 from edgeroberta.data.delimited import BOM, decoded
 from edgeroberta.errors import DataError
-
-logger = logging.getLogger(__name__)
 
 #: Bytes read at a time.
 BLOCK = 1 << 22

@@ -29,7 +29,7 @@ from edgeroberta.report.verification import counted
 from edgeroberta.roberta.heads import HEADS
 from edgeroberta.runtime.mask_token import USUAL
 from edgeroberta.runtime.session import ENGINES
-from edgeroberta.tasks import KINDS, Problem, Task, TaskKind
+from edgeroberta.tasks import Problem, Task
 
 #: Engine to how Optimum's classes for it begin.
 _OPTIMUM = {"onnxruntime": "ORTModel", "openvino": "OVModel"}
@@ -111,10 +111,6 @@ def write(
 def _step(stage: Mapping[str, Any]) -> str:
     """Name a stage, and the tier that it made."""
     return f"{stage['tier']}: {stage['stage']}" if stage.get("tier") else str(stage["stage"])
-
-
-def _kind(manifest: Mapping[str, Any]) -> TaskKind:
-    return KINDS[manifest["task"]["problem"]]
 
 
 def _origin(manifest: Mapping[str, Any], stated: BaseCard) -> _CardSource:
