@@ -74,7 +74,7 @@ def _require_small(wanted: HubId, sizes: Mapping[str, int]) -> None:
             raise BundleError(
                 f"{sizes[name]:,} bytes, where at most {most:,} are taken",
                 where=f"{wanted}: {name}",
-                hint=_PUBLISH_AGAIN,
+                hint="look on the Hub what that file is; a bundle's own is made by edgeroberta push",
                 code="hub.too-large",
             )
 
