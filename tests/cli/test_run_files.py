@@ -28,7 +28,11 @@ def process(*words: object, **options) -> subprocess.Popen[bytes]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": ""}
     command = [sys.executable, "-m", "edgeroberta", "run", *map(str, words)]
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-    return subprocess.Popen(command, env=environment, **{**pipes, **options})
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite in the background ignores it
+    try:
+        return subprocess.Popen(command, env=environment, **{**pipes, **options})
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture
