@@ -168,6 +168,19 @@ def test_a_branch_that_moves_during_a_pull_stays_in_the_cache_at_what_is_whole(
     assert answer(NAME) == answer(str(bundle))
 
 
+def test_without_a_network_a_branch_is_the_newest_commit_that_was_whole(hub, bundle, monkeypatch, tmp_path):
+    from huggingface_hub import constants
+
+    hub.seed(NAME, bundle)
+    answer(NAME)
+    newer = shutil.copytree(bundle, tmp_path / "newer")
+    (newer / "README.md").write_text("# A card")
+    commit = hub.seed(NAME, newer)
+    answer(NAME)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert edgeroberta.pull(NAME).name == commit
+
+
 def test_a_branch_with_a_slash_in_its_name_serves_without_a_network(hub, bundle, monkeypatch):
     from huggingface_hub import constants
 
