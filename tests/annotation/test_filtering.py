@@ -417,3 +417,24 @@ def test_a_pipe_is_not_replaced_by_a_file_and_a_link_leads_to_it(tmp_path):
     run(fake(), tmp_path / "in.csv", tmp_path / "link.csv")
     assert (tmp_path / "link.csv").is_symlink()
     assert len(READ["csv"](tmp_path / "there.csv")) == 1
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_terminal_is_not_steered_by_what_rows_hold(tmp_path, monkeypatch, terminal):
+    source = tmp_path / "x.csv"
+    source.write_text("text\n\x1b[2Jgreat film\n")
+    out = io.TextIOWrapper(io.BytesIO(), "utf-8")
+    monkeypatch.setattr(out, "isatty", lambda: terminal, raising=False)
+    monkeypatch.setattr("sys.stdout", out)
+    run(fake(), source, "-")
+    written = out.buffer.getvalue()
+    assert b"great film" in written
+    assert (b"\x1b" in written) != terminal
+
+
+def test_texts_that_were_cut_are_counted_over_all_blocks(tmp_path, monkeypatch):
+    monkeypatch.setattr(pacing, "FIRST", 1)
+    monkeypatch.setattr(pacing, "MOST", 1)
+    source = tmp_path / "x.txt"
+    source.write_text(f"{'word ' * 600}\nshort\n{'word ' * 600}\nshort\n")
+    assert run(fake(), source, tmp_path / "y.csv").truncated == 2
