@@ -30,8 +30,8 @@ pytestmark = [pytest.mark.interchange, pytest.mark.slow]
 SAME = 1e-4
 #: Optimum opens OpenVINO graphs with dynamic shapes, for which OpenVINO 2026.4 chooses other kernels; a
 #: value on the edge between two int8 steps then falls to the other side. In float, at a fixed shape, and in
-#: ONNX Runtime nothing of the kind happens.
-OTHER_KERNELS = 0.3
+#: ONNX Runtime nothing of the kind happens. This much of the spread of a head's logits was 0.7 % so far.
+OTHER_KERNELS = 0.02
 CASES = ("optimum onnxruntime", "optimum openvino", "optimum-intel openvino")
 #: Heads that are quantized besides; a table of tokens and a cascade's last tier are int8 already.
 INT8 = (
@@ -142,7 +142,9 @@ def test_every_head_has_the_same_labels_tokens_and_logits(compare, case, bundle)
     if found.task.labels and found.task.problem is not Problem.SPANS:
         assert tuple(found.found["labels"]) == found.task.labels
     assert found.found["ids"] == found.ids
-    loose = OTHER_KERNELS if case.endswith("openvino") and bundle[1] == "int8" else SAME
+    loose = SAME
+    if case.endswith("openvino") and bundle[1] == "int8":
+        loose += OTHER_KERNELS * max(float(np.ptp(each)) for each in found.expected)
     for way, allowed in (("fixed", SAME), ("alone", loose), ("batch", loose)):
         largest = max(found.differences(way))
         print(f"{case} {'-'.join(bundle)} {way}: {largest:.1e}")
