@@ -30,7 +30,7 @@ pytestmark = [pytest.mark.interchange, pytest.mark.slow]
 SAME = 1e-4
 #: Optimum opens OpenVINO graphs with dynamic shapes, for which OpenVINO 2026.4 chooses other kernels; a
 #: value on the edge between two int8 steps then falls to the other side. In float, at a fixed shape, and in
-#: ONNX Runtime nothing of the kind happens. This much of the spread of a head's logits was 0.7 % so far.
+#: ONNX Runtime nothing of the kind happens. A share of the spread of a head's logits; 0.007 was seen.
 OTHER_KERNELS = 0.02
 CASES = ("optimum onnxruntime", "optimum openvino", "optimum-intel openvino")
 #: Heads that are quantized besides; a table of tokens and a cascade's last tier are int8 already.
